@@ -1,0 +1,1 @@
+"""Steps, passes, machine facts, records, agreement. Never imports torch."""

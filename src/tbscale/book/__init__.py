@@ -1,0 +1,1 @@
+"""Guidelines and their predicates, figures, tables, permalinks."""

@@ -1,0 +1,37 @@
+"""The command line: `tbscale info | data | segment | profile | record | book`.
+
+One module for each group of commands. Heavy imports happen inside the commands, so that
+`tbscale --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from tbscale.cli import commands
+from tbscale.errors import TbscaleError
+
+app = typer.Typer(
+    name="tbscale",
+    help="Exact out-of-core Cellpose, and what each of its steps costs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence on stderr and exit status 2."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except TbscaleError as error:
+        typer.echo(f"tbscale: {error}", err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("tbscale: interrupted", err=True)
+        raise SystemExit(130) from None

@@ -1,0 +1,1 @@
+"""Plan, normalise, flows, labels, out of core; the only import of torch and cellpose."""

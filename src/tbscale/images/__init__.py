@@ -1,0 +1,1 @@
+"""Reading and writing planes: OME-TIFF, OME-Zarr, datasets, stand-ins."""
