@@ -1,0 +1,85 @@
+# Two commands:   make book   and   make test
+# PYTHON=/path/to/python3.11 chooses the interpreter; JOBS=4 the test workers.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: help book test pages check lint slow serve lock readme clean distclean env
+
+VENV := .venv
+RUN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+JOBS ?= auto
+PORT ?= 8000
+
+STANDIN := data/exemplar-001.ome.tif
+PROFILE := work/profiles/exemplar-001-stock
+PAGES := _build/html/index.html
+SOURCES := $(shell find notebooks src/tbscale results -type f ! -name '*.pyc' ! -path '*/.ipynb_checkpoints/*' 2>/dev/null)
+MEASURED := notebooks/profile.ipynb $(shell find src/tbscale/bench -name '*.py' 2>/dev/null)
+
+help:
+	@echo 'make book    measure Cellpose on a stand-in of exemplar-001 here, and build the book with it'
+	@echo 'make test    the default test suite'
+	@echo 'make pages   build the book from the committed records only, strictly'
+	@echo 'make serve   the built book at http://127.0.0.1:$(PORT)'
+	@echo 'make lint    ruff and mypy;  make slow: also the large planes'
+	@echo 'make readme  write the headline table into README.md;  make lock: write requirements.lock'
+	@echo 'make clean   remove the built book and caches;  make distclean: the environment and data too'
+
+# --- environment ---------------------------------------------------------------------------------
+env: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml tools/make_env.sh
+	@PYTHON='$(PYTHON)' sh tools/make_env.sh $(VENV)
+	@touch $@
+
+# --- book ----------------------------------------------------------------------------------------
+book: $(INSTALLED) $(PROFILE)/.done
+	@echo '== book: building the pages with this machine’s record'
+	@$(RUN)/tbscale book build --results results --results $(PROFILE)
+
+pages: $(INSTALLED)
+	@$(RUN)/tbscale book build --results results --strict
+
+check: $(INSTALLED)
+	@$(RUN)/tbscale book check _build/html
+
+$(STANDIN): | $(INSTALLED)
+	@echo '== stand-in: writing $@'
+	@$(RUN)/tbscale data stand-in exemplar-001 --out $@
+
+$(PROFILE)/.done: $(STANDIN) $(MEASURED) | $(INSTALLED)
+	@echo '== profile: Cellpose on the stand-in, every pass in a fresh process (minutes)'
+	@$(RUN)/tbscale profile exemplar-001 --image $(STANDIN) --engine stock --out $(PROFILE)
+	@touch $@
+
+serve: $(INSTALLED)
+	@test -f $(PAGES) || { echo 'tbscale: no book yet; run make book or make pages first' >&2; exit 2; }
+	@echo 'http://127.0.0.1:$(PORT)  (ctrl-C to stop)'
+	@$(RUN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+# --- checks --------------------------------------------------------------------------------------
+test: $(INSTALLED)
+	@$(RUN)/python -m pytest -n $(JOBS) --dist loadfile
+
+slow: $(INSTALLED)
+	@$(RUN)/python -m pytest --slow
+
+lint: $(INSTALLED)
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+# --- files that are written, and committed ---------------------------------------------------------
+lock:
+	@$(RUN)/python tools/lock.py
+
+readme: $(INSTALLED)
+	@$(RUN)/tbscale book readme
+
+clean:
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) data work
