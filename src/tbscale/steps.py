@@ -64,8 +64,7 @@ class StepClock:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Charge the body of the `with` to `name` (one of `STEPS`)."""
-        if name not in STEPS:
-            raise ValueError(f"unknown step {name!r}; use one of {', '.join(STEPS)}")
+        _check_name(name)
         started = self.now_s()
         if self._open:
             outer, outer_start = self._open[-1]
@@ -75,11 +74,30 @@ class StepClock:
             yield
         finally:
             stopped = self.now_s()
-            _, start = self._open.pop()
-            self.spans.append(Span(name, start, stopped))
+            last, start = self._open.pop()
+            self.spans.append(Span(last, start, stopped))
             if self._open:
                 outer, _ = self._open[-1]
                 self._open[-1] = (outer, stopped)
+
+    def switch(self, name: str) -> None:
+        """Charge the rest of the innermost open `with` to `name`, if it is not already.
+
+        For code whose phases have no function of their own: one boundary, no gap.
+
+        Raises
+        ------
+        RuntimeError : no step is open
+        """
+        _check_name(name)
+        if not self._open:
+            raise RuntimeError(f"no step is open to switch to {name!r}")
+        current, start = self._open[-1]
+        if current == name:
+            return
+        now = self.now_s()
+        self.spans.append(Span(current, start, now))
+        self._open[-1] = (name, now)
 
     def wall_s(self) -> dict[str, float]:
         """Seconds charged to each step that ran, in the order of `STEPS`."""
@@ -88,3 +106,8 @@ class StepClock:
             totals[span.step] += span.stop_s - span.start_s
         ran = {span.step for span in self.spans}
         return {name: total for name, total in totals.items() if name in ran}
+
+
+def _check_name(name: str) -> None:
+    if name not in STEPS:
+        raise ValueError(f"unknown step {name!r}; use one of {', '.join(STEPS)}")
