@@ -80,6 +80,7 @@ def _dress(look, layout, found, row, column, id_, halo_px, out):  # type: ignore
         out[LIGHT] *= 0.8
     deep = unit(seed, row, column, P_DEFOCUS)
     extra = look.defocus_px * deep * deep * deep
+    out[LIGHT] *= 1 - 0.12 * min(extra, 4.0)  # light spread over more depth is dimmer
     out[BLUR] = math.sqrt(look.blur_px * look.blur_px + extra * extra)
     out[GRAIN_Y] = TEXTURE_PX * unit(seed, row, column, P_GRAIN)
     out[GRAIN_X] = TEXTURE_PX * unit(seed, row, column, P_GRAIN + 1)

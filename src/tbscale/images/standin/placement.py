@@ -118,7 +118,7 @@ def _candidates(layout, fields, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
             chance = layout.fill * density(fields, y, x)
             if unit(layout.seed, row, column, P_HERE) >= chance:
                 continue
-            jitter = (1 - 0.5 * min(chance, 1.0)) * layout.bin_px
+            jitter = (1 - 0.15 * min(chance, 1.0)) * layout.bin_px
             y += jitter * (unit(layout.seed, row, column, P_Y) - 0.5)
             x += jitter * (unit(layout.seed, row, column, P_X) - 0.5)
             out[i, j, Y], out[i, j, X] = y, x

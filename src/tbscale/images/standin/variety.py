@@ -47,7 +47,7 @@ def training_spec(rng: np.random.Generator, shape: tuple[int, int]) -> TissueSpe
         diameter_px=(low, high),
         nuclei_per_megapixel=cover * 1e6 / (0.25 * np.pi * mean * mean),
         elongation=(1.0, float(rng.choice([rng.uniform(1.1, 1.5), rng.uniform(1.4, 3.0)]))),
-        roughness=float(rng.uniform(0.0, 0.13)),
+        roughness=float(rng.choice([rng.uniform(0, 0.1), rng.uniform(0.08, 0.2)])),
         giant_share=float(rng.choice([0.0, 0.0, rng.uniform(0.01, 0.06)])),
         giant_scale=float(rng.uniform(1.5, 2.6)),
         stroma_share=float(rng.uniform(0, 0.5)) if tissue else 0.0,
