@@ -90,7 +90,7 @@ def _unpack(source: Path, target: Path) -> None:
     os.close(handle)
     try:
         torch.save(state, partial)
-        os.replace(partial, target)
+        Path(partial).replace(target)
     finally:
         Path(partial).unlink(missing_ok=True)
 
@@ -108,7 +108,7 @@ def pack(state: dict[str, torch.Tensor], target: Path) -> None:
     }
     partial = target.with_suffix(".partial")
     save_file(packed, partial)
-    os.replace(partial, target)
+    Path(partial).replace(target)
 
 
 def known_names() -> list[str]:

@@ -63,9 +63,7 @@ def cut(
     if scale < 0.7:  # as a microscope would: average before sampling
         source = cv2.GaussianBlur(source, (0, 0), 0.4 / scale)
     image = cv2.warpAffine(source, affine, size, flags=cv2.INTER_LINEAR)
-    labels = cv2.warpAffine(
-        sample.labels.astype(np.float32), affine, size, flags=cv2.INTER_NEAREST
-    )
+    labels = cv2.warpAffine(sample.labels.astype(np.float32), affine, size, flags=cv2.INTER_NEAREST)
     dy, dx = (cv2.warpAffine(f, affine, size, flags=cv2.INTER_LINEAR) for f in sample.flow)
     turned = np.einsum("ij,jyx->iyx", turn, np.stack([dx, dy]))[::-1]
     cell = labels > 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,7 +132,7 @@ class Trainer:
         }
         partial = path.with_suffix(".partial")
         torch.save(state, partial)
-        os.replace(partial, path)
+        partial.replace(path)
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint of `save`."""

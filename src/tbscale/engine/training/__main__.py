@@ -1,0 +1,135 @@
+"""Train the embedded weights: `python -m tbscale.engine.training --images DIR --work DIR`.
+
+With `--images` the folder's images take half of the crops; without it all crops are synthetic.
+Either way the run says which data it used, and writes that beside the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from cellpose.models import CellposeModel
+
+from tbscale.engine.training.data import (
+    LabelledImage,
+    Sample,
+    draw_synthetic,
+    find_pairs,
+    prepare_all,
+    read_pairs,
+    role_of,
+)
+from tbscale.engine.training.evaluate import mean_ap, score_all
+from tbscale.engine.training.loop import Settings, Trainer, train
+from tbscale.engine.weights import file_sha256, pack
+from tbscale.errors import TbscaleError
+
+logger = logging.getLogger("tbscale.training")
+
+REAL_SHARE = 0.55
+TRAIN_SEED, VALIDATION_SEED = 1_000_000, 9_000_000
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tbscale.engine.training", description=__doc__)
+    parser.add_argument("--images", type=Path, help="folder with images/ and labels/")
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints; resumes from there")
+    parser.add_argument("--out", type=Path, help="weights to write (.safetensors), default in work")
+    parser.add_argument("--synthetic", type=int, default=600, help="synthetic images to draw")
+    parser.add_argument("--validate", type=int, default=24, help="validation images of each kind")
+    defaults = Settings()
+    parser.add_argument("--crops", type=int, default=defaults.crops)
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--threads", type=int, default=defaults.threads)
+    return parser.parse_args(arguments)
+
+
+def load_pools(
+    folder: Path | None, synthetic: int
+) -> tuple[list[list[Sample]], list[float], list[str]]:
+    """Prepare what crops are cut from: synthetic tissue, and the real images where given.
+
+    Returns
+    -------
+    pools, share of the crops of each pool, names of the real training images
+    """
+    logger.info("drawing %d synthetic images and their flows", synthetic)
+    made = prepare_all([draw_synthetic(TRAIN_SEED + k) for k in range(synthetic)])
+    if folder is None:
+        logger.info("no --images: training on synthetic images alone")
+        return [made], [1.0], []
+    real = list(read_pairs(folder, "train"))
+    logger.info("preparing %d real training images of %s", len(real), folder)
+    return (
+        [made, prepare_all(real)],
+        [1 - REAL_SHARE, REAL_SHARE],
+        [item.name for item in real],
+    )
+
+
+def validate(trainer: Trainer, folder: Path | None, count: int) -> dict[str, tuple[float, ...]]:
+    """Mean AP of the averaged network on validation images, through stock Cellpose."""
+    kinds: dict[str, list[LabelledImage]] = {
+        "synthetic": [draw_synthetic(VALIDATION_SEED + k, 300) for k in range(count)]
+    }
+    if folder is not None:
+        kinds["real"] = list(read_pairs(folder, "validation"))[:count]
+    with tempfile.NamedTemporaryFile(suffix=".pth") as file:
+        torch.save(trainer.average.state_dict(), file.name)
+        model = CellposeModel(pretrained_model=file.name)
+    return {kind: mean_ap(score_all(model, items)) for kind, items in kinds.items()}
+
+
+def main(arguments: list[str]) -> None:
+    """Train, validate, write the weights and what they were made of."""
+    options = parse(arguments)
+    settings = Settings(crops=options.crops, seed=options.seed, threads=options.threads)
+    options.work.mkdir(parents=True, exist_ok=True)
+    checkpoint = options.work / "checkpoint.pt"
+    trainer = Trainer(settings)
+    if checkpoint.is_file():
+        trainer.load(checkpoint)
+        logger.info("continuing at step %d of %d", trainer.done, settings.steps)
+    pools, shares, names = load_pools(options.images, options.synthetic)
+    losses = train(trainer, pools, shares, checkpoint)
+    ap = validate(trainer, options.images, options.validate)
+    logger.info("validation AP at IoU 0.5, 0.75, 0.9: %s", ap)
+    out = options.out or options.work / "nuclear.safetensors"
+    pack(trainer.average.state_dict(), out)
+    held_out = (
+        [p.stem for p, _ in find_pairs(options.images) if role_of(p.stem) == "test"]
+        if options.images
+        else []
+    )
+    facts = {
+        "weights_sha256": file_sha256(out),
+        "settings": asdict(settings),
+        "wall_s": trainer.wall_s,
+        "losses": losses,
+        "synthetic_images": options.synthetic,
+        "real_share": shares[1] if names else 0.0,
+        "real_training_images": names,
+        "real_test_images": held_out,
+        "validation_ap": ap,
+        "torch": torch.__version__,
+        "command": "python -m tbscale.engine.training --images DIR --work DIR "
+        f"--crops {options.crops} --synthetic {options.synthetic} --seed {options.seed}",
+    }
+    out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+    logger.info("wrote %s, %d bytes", out, out.stat().st_size)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    try:
+        main(sys.argv[1:])
+    except TbscaleError as error:
+        raise SystemExit(f"tbscale: {error}") from None
