@@ -246,7 +246,7 @@ def is_raw(page: tifffile.TiffPage) -> bool:
 def codec_name(page: tifffile.TiffPage) -> str:
     """Words for compression and predictor, e.g. 'deflate, horizontal predictor'."""
     try:
-        name = tifffile.COMPRESSION(page.compression).name.lower()
+        name = str(tifffile.COMPRESSION(page.compression).name).lower()
     except ValueError:
         return f"unknown compression {page.compression}"
     name = name.replace("adobe_deflate", "deflate")
