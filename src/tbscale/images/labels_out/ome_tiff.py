@@ -1,0 +1,86 @@
+"""Stream label arrays into a tiled OME-TIFF with its pyramid in SubIFDs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+
+from tbscale.images.labels_out.spool import Labels
+
+LARGEST_CLASSIC_BYTES = 2**32 - 2**26  # a classic TIFF addresses 4 GiB; leave room for its index
+BUFFERED_CHUNKS = 4
+
+
+def stream_ome_tiff(
+    path: Path,
+    levels: list[zarr.Array[Any]],
+    chunk_px: int,
+    pixel_size_um: tuple[float, float] | None,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write levels, full resolution first, as deflate-compressed tiles.
+
+    Deflate, because every reader of TIFF has it. BigTIFF where the labels might not fit 4 GiB.
+    Memory: `BUFFERED_CHUNKS` chunks.
+    """
+    total_bytes = sum(prod(level.shape) * 4 for level in levels)
+    with tifffile.TiffWriter(path, ome=True, bigtiff=total_bytes > LARGEST_CLASSIC_BYTES) as tif:
+        for index, level in enumerate(levels):
+            tif.write(
+                data=_chunks(level, chunk_px),
+                shape=level.shape,
+                dtype=np.uint32,
+                tile=(chunk_px, chunk_px),
+                compression="adobe_deflate",
+                predictor=True,
+                photometric="minisblack",
+                subifds=len(levels) - 1 if index == 0 else None,
+                subfiletype=0 if index == 0 else 1,
+                metadata=_metadata(pixel_size_um, provenance) if index == 0 else None,
+                resolution=_resolution(pixel_size_um, index),
+                resolutionunit="CENTIMETER" if pixel_size_um else "NONE",
+                software="tbscale" if index == 0 else False,
+                buffersize=BUFFERED_CHUNKS * chunk_px**2 * 4,
+            )
+
+
+def _chunks(level: zarr.Array[Any], chunk_px: int) -> Iterator[Labels]:
+    """Every chunk, row by row, each of full size: 0 beyond the border."""
+    for y in range(0, level.shape[0], chunk_px):
+        for x in range(0, level.shape[1], chunk_px):
+            inside = np.asarray(level[y : y + chunk_px, x : x + chunk_px])
+            chunk = np.zeros((chunk_px, chunk_px), np.uint32)
+            chunk[: inside.shape[0], : inside.shape[1]] = inside
+            yield chunk
+
+
+def _metadata(
+    pixel_size_um: tuple[float, float] | None, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What tifffile puts into the OME-XML."""
+    facts: dict[str, Any] = {"axes": "YX", "Channel": {"Name": ["labels"]}}
+    if pixel_size_um is not None:
+        y, x = pixel_size_um
+        facts |= {"PhysicalSizeY": y, "PhysicalSizeYUnit": "µm"}
+        facts |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": "µm"}
+    if provenance:
+        facts["MapAnnotation"] = {"Namespace": "tbscale"} | {
+            key: str(value) for key, value in provenance.items()
+        }
+    return facts
+
+
+def _resolution(
+    pixel_size_um: tuple[float, float] | None, level: int
+) -> tuple[float, float] | None:
+    """Pixels a centimetre, x before y as the tags have it."""
+    if pixel_size_um is None:
+        return None
+    y, x = pixel_size_um
+    return 1e4 / (x * 2**level), 1e4 / (y * 2**level)

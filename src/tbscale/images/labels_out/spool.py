@@ -1,0 +1,168 @@
+"""The store in which labels are collected: a Zarr group, hidden beside the output.
+
+It is already an OME-Zarr image in all but name, so finishing one is a rename. One lock serves
+all writes, because two blocks may meet in one chunk and a chunk is read, changed and written.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+from zarr.storage import LocalStore
+
+from tbscale.errors import ImageError, RunError
+from tbscale.images.plane import region_bounds
+
+Labels = NDArray[np.uint32]
+Pixels = zarr.Array[Any]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def told_if_full(path: Path) -> Iterator[None]:
+    """Turn a full disk into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise RunError(
+            f"no room is left on the disk of {path.parent}; free some and run the same command "
+            "again"
+        ) from error
+
+
+class LabelSpool:
+    """Labels of a plane on disk, uint32, in square chunks; absent chunks are 0.
+
+    Parameters
+    ----------
+    directory : where the group is; made if absent
+    shape : (Y, X), pixels
+    chunk_px : side of a chunk, pixels
+    resume : keep what an earlier spool of the same shape and chunks has in `directory`
+
+    Raises
+    ------
+    ImageError : `resume`, and what is there has another shape or other chunks
+    """
+
+    def __init__(
+        self, directory: Path, shape: tuple[int, int], chunk_px: int, resume: bool = False
+    ) -> None:
+        self.directory = directory
+        self.shape = shape
+        self.chunk_px = chunk_px
+        self._lock = threading.Lock()
+        if not resume and directory.exists():
+            shutil.rmtree(directory)
+        with told_if_full(directory):
+            self.group = zarr.open_group(LocalStore(directory), mode="a", zarr_format=3)
+            self.labels = self._level("0", shape)
+
+    def _level(self, name: str, shape: tuple[int, int]) -> Pixels:
+        """The array of a level, as it is, or made."""
+        if name not in self.group:
+            return self.group.create_array(
+                name,
+                shape=shape,
+                dtype="uint32",
+                chunks=(min(self.chunk_px, shape[0]), min(self.chunk_px, shape[1])),
+                compressors=ZstdCodec(level=1),
+                fill_value=0,
+                dimension_names=("y", "x"),
+            )
+        found = self.group[name]
+        chunks = min(self.chunk_px, shape[0]), min(self.chunk_px, shape[1])
+        if not isinstance(found, zarr.Array) or (found.shape, found.chunks) != (shape, chunks):
+            raise ImageError(
+                f"{self.directory} holds labels of another shape or other chunks than "
+                f"{shape[0]} x {shape[1]} in {chunks[0]} x {chunks[1]}; remove it to start again"
+            )
+        return found
+
+    def write(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
+        """Replace the labels of a region."""
+        self._put(y, x, labels, keep=False)
+
+    def merge(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
+        """Set the labels of a region where they are not 0, and leave the other pixels."""
+        self._put(y, x, labels, keep=True)
+
+    def _put(self, y: slice, x: slice, labels: NDArray[Any], keep: bool) -> None:
+        y0, y1, x0, x1 = region_bounds(self.shape, y, x)
+        new = as_labels(labels, (y1 - y0, x1 - x0))
+        if new.size == 0:
+            return
+        with self._lock, told_if_full(self.directory):
+            if keep:
+                old = np.asarray(self.labels[y0:y1, x0:x1])
+                new = np.where(new == 0, old, new)
+            self.labels[y0:y1, x0:x1] = new
+
+    def read(self, y: slice, x: slice) -> Labels:
+        """The labels written to a region so far, 0 where none were."""
+        y0, y1, x0, x1 = region_bounds(self.shape, y, x)
+        if y0 == y1 or x0 == x1:
+            return np.zeros((y1 - y0, x1 - x0), np.uint32)
+        with self._lock:
+            return np.asarray(self.labels[y0:y1, x0:x1], dtype=np.uint32)
+
+    def build_pyramid(self) -> list[Pixels]:
+        """Halve until one chunk holds the plane; every id survives or vanishes, none is mixed.
+
+        Each level takes every second pixel of the one before, in both directions, so pixel i of
+        level n is pixel 2**n * i of level 0. Memory: four chunks and their compressed bytes.
+        """
+        levels = [self.labels]
+        while max(levels[-1].shape) > self.chunk_px:
+            above = levels[-1]
+            height, width = above.shape
+            below = self._level(str(len(levels)), (-(-height // 2), -(-width // 2)))
+            with told_if_full(self.directory):
+                _halve(above, below)
+            levels.append(below)
+        for litter in self.directory.rglob("*.partial"):  # of a writer that was killed
+            litter.unlink()
+        return levels
+
+
+def _halve(above: Pixels, below: Pixels) -> None:
+    """Fill `below` with every second pixel of `above`, one chunk of `below` at a time."""
+    rows, columns = below.chunks
+    for y in range(0, below.shape[0], rows):
+        for x in range(0, below.shape[1], columns):
+            area = np.asarray(above[2 * y : 2 * (y + rows), 2 * x : 2 * (x + columns)])
+            below[y : y + rows, x : x + columns] = area[::2, ::2]
+
+
+def as_labels(labels: NDArray[Any], shape: tuple[int, int]) -> Labels:
+    """The same labels as uint32.
+
+    Raises
+    ------
+    ImageError : another shape than the region's, not integers, or ids that uint32 cannot hold
+    """
+    if labels.shape != shape or labels.dtype.kind not in "biu":
+        raise ImageError(
+            f"labels of shape {labels.shape} and type {labels.dtype} do not fit a region of "
+            f"{shape[0]} x {shape[1]}; pass integers of that shape"
+        )
+    if labels.size and labels.dtype != np.uint32:
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high > 0xFFFFFFFF:
+            raise ImageError(
+                f"labels from {low} to {high} do not fit uint32; pass ids from 0 to 4294967295"
+            )
+    return labels.astype(np.uint32, copy=False)
