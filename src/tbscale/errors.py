@@ -31,3 +31,7 @@ class RunError(TbscaleError):
 
 class RecordError(TbscaleError):
     """A record that is not valid, or a measurement that yielded nothing."""
+
+
+class BookError(TbscaleError):
+    """A page that cannot be made from the records, or a built page that breaks a promise."""

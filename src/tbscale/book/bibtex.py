@@ -1,0 +1,60 @@
+"""How to cite: BibTeX for a record and for the book."""
+
+from __future__ import annotations
+
+from tbscale import __version__
+from tbscale.book.shelf import Entry
+
+AUTHOR = "{The tbscale authors}"
+BOOK_TITLE = "Cell segmentation at terabyte scale: measured guidelines"
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+
+
+def record_bibtex(entry: Entry, base_url: str = "") -> str:
+    """BibTeX of one record; its full id is what identifies it, wherever the book is served.
+
+    `base_url` is the published site's address, or empty where there is none.
+    """
+    record = entry.record
+    origin = "stand-in of " if record.dataset.origin == "stand-in" else ""
+    title = f"{record.experiment} of {origin}{record.dataset.name}, engine {record.engine.name}"
+    fields = {
+        "author": AUTHOR,
+        "title": f"{{{escape(title[0].upper() + title[1:])}}}",
+        "howpublished": escape(f"{BOOK_TITLE}, tbscale {__version__}"),
+        "year": str(record.created.year),
+        "month": MONTHS[record.created.month - 1],
+        "note": f"Record {record.id}",
+    }
+    if base_url:
+        fields["url"] = f"{base_url.rstrip('/')}/records/{entry.address}.html"
+    return _entry("misc", f"tbscale-{entry.address}", fields)
+
+
+def book_bibtex(year: int, base_url: str = "") -> str:
+    """BibTeX of the book and the software."""
+    fields = {
+        "author": AUTHOR,
+        "title": f"{{{BOOK_TITLE}}}",
+        "version": __version__,
+        "year": str(year),
+    }
+    if base_url:
+        fields["url"] = base_url
+    return _entry("misc", "tbscale", fields)
+
+
+def escape(words: str) -> str:
+    """Letters that TeX would read as commands, made plain."""
+    for mark in "&%$#_":
+        words = words.replace(mark, "\\" + mark)
+    return words
+
+
+def _entry(kind: str, key: str, fields: dict[str, str]) -> str:
+    bare = {"month"}  # a macro of BibTeX, not a string
+    lines = [
+        f"  {name} = {value if name in bare else '{' + value + '}'},"
+        for name, value in fields.items()
+    ]
+    return "\n".join([f"@{kind}{{{key},", *lines, "}"])

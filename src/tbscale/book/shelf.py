@@ -1,0 +1,195 @@
+"""The records a book is built from, grouped into the sets that share a profile page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tbscale.bench.machine_slug import machine_slug
+from tbscale.bench.records import load_record, load_records
+from tbscale.bench.schema import Record, Repeat
+from tbscale.bench.statistics import Summary, step_summaries, wall_summary
+from tbscale.errors import RecordError
+
+SHORT_ID = 12  # hex digits of a record's address; the page states all 64
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record and where it came from; `published` is false for one measured just now."""
+
+    record: Record
+    published: bool = True
+
+    @property
+    def address(self) -> str:
+        """The name of the record's permanent page: the first 12 hex digits of its id."""
+        return self.record.id[:SHORT_ID]
+
+    @property
+    def machine(self) -> str:
+        """The short name of the machine."""
+        return machine_slug(self.record.machine)
+
+    @property
+    def model(self) -> str:
+        """The name of the weights, or of the parameter `model`, or a dash."""
+        weights = self.record.weights
+        return weights.name if weights else str(self.record.parameters.get("model", "–"))
+
+    @property
+    def variant(self) -> tuple[str, str, str]:
+        """What a newer record must share to replace this one: machine, model, device."""
+        return (self.machine, self.model, str(self.record.parameters.get("device", "cpu")))
+
+    @property
+    def completed(self) -> bool:
+        """Whether the plain pass ran to its end."""
+        plain = self.record.find_pass("plain")
+        return plain is not None and plain.ended == "completed"
+
+    @cached_property
+    def wall(self) -> Summary:
+        """Wall seconds of the whole run over the measured repeats."""
+        return wall_summary(self.record.plain)
+
+    @cached_property
+    def steps(self) -> dict[str, Summary]:
+        """Wall seconds of each step over the measured repeats."""
+        return step_summaries(self.record.plain)
+
+    def step_share(self, step: str) -> float:
+        """The median of a step over the median of the whole run; 0 where it never ran."""
+        return self.steps[step].median / self.wall.median if step in self.steps else 0.0
+
+    @property
+    def peak_rss_bytes(self) -> int:
+        """The largest resident memory of the plain pass's whole life."""
+        return self.record.plain.peak_rss_bytes
+
+    def typical_repeat(self) -> Repeat:
+        """The measured repeat whose wall time is nearest the median."""
+        return min(self.record.plain.measured, key=lambda one: abs(one.wall_s - self.wall.median))
+
+
+@dataclass(frozen=True)
+class ProfileSet:
+    """Records of one engine on one region of one plane, oldest first."""
+
+    dataset: str
+    origin: str
+    crop: tuple[int, int, int, int] | None
+    engine: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def slug(self) -> str:
+        """The name of the page: dataset, origin, region if not all, engine."""
+        region = [] if self.crop is None else ["crop", *map(str, self.crop)]
+        return "-".join([self.dataset, self.origin, *region, self.engine]).lower()
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all its records."""
+        return frozenset(entry.record.id for entry in self.entries)
+
+    @property
+    def title(self) -> str:
+        """The heading of the page."""
+        what = self.dataset if self.origin == "real" else f"{self.dataset}, stand-in"
+        part = "" if self.crop is None else ", a region"
+        return f"{what}{part}: {self.engine}"
+
+    @property
+    def current(self) -> tuple[Entry, ...]:
+        """The newest record of each machine, model and device, newest first."""
+        newest = {entry.variant: entry for entry in self.entries}
+        return tuple(sorted(newest.values(), key=_age, reverse=True))
+
+    @property
+    def leading(self) -> Entry:
+        """The record that the page shows first: the newest one, completed if there is any."""
+        return next((entry for entry in self.current if entry.completed), self.current[0])
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All records of a book, oldest first, each id once."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def profile_sets(self) -> tuple[ProfileSet, ...]:
+        """Records with a plain pass, grouped by plane, region and engine."""
+        groups: dict[tuple[str, str, tuple[int, int, int, int] | None, str], list[Entry]] = {}
+        for entry in self.entries:
+            if entry.record.find_pass("plain") is not None:
+                data = entry.record.dataset
+                key = (data.name, data.origin, data.crop, entry.record.engine.name)
+                groups.setdefault(key, []).append(entry)
+        sets = [ProfileSet(*key, tuple(group)) for key, group in groups.items()]
+        return tuple(sorted(sets, key=lambda one: one.slug))
+
+    def profile(self, dataset: str, engine: str, origin: str | None = None) -> Entry | None:
+        """The leading record of a whole plane, real before stand-in; None where there is none."""
+        found = [
+            one
+            for one in self.profile_sets
+            if (one.dataset, one.engine, one.crop) == (dataset, engine, None)
+            and origin in (None, one.origin)
+        ]
+        return min(found, key=lambda one: one.origin).leading if found else None
+
+    def set_of(self, entry: Entry) -> ProfileSet | None:
+        """The profile set that holds a record, if any."""
+        wanted = entry.record.id
+        holders = (one for one in self.profile_sets if wanted in one.ids)
+        return next(holders, None)
+
+    def of_experiment(self, name: str) -> tuple[Entry, ...]:
+        """Records of one experiment, oldest first."""
+        return tuple(entry for entry in self.entries if entry.record.experiment == name)
+
+
+def load_shelf(published: Path, others: Sequence[Path] = ()) -> Shelf:
+    """Load every record of `published`, and of `others` those that it does not hold.
+
+    Raises
+    ------
+    RecordError : a file is not a valid record, or two ids share an address
+    """
+    entries = [Entry(record) for record in _records_of(published)]
+    known = {entry.record.id for entry in entries}
+    for folder in others:
+        for record in _records_of(folder):
+            if record.id not in known:
+                entries.append(Entry(record, published=False))
+                known.add(record.id)
+    return make_shelf(entries)
+
+
+def make_shelf(entries: Iterable[Entry]) -> Shelf:
+    """Order records by age and refuse two that would share an address."""
+    ordered = tuple(sorted(entries, key=_age))
+    addresses = [entry.address for entry in ordered]
+    doubled = sorted({one for one in addresses if addresses.count(one) > 1})
+    if doubled:
+        raise RecordError(
+            f"two records share the address {doubled[0]}; keep one of the two files in results/"
+        )
+    return Shelf(ordered)
+
+
+def _records_of(path: Path) -> list[Record]:
+    if path.is_file():
+        return [load_record(path)]
+    if not path.is_dir():
+        raise RecordError(f"no folder of records at {path}; pass the folder that holds them")
+    return load_records(path)
+
+
+def _age(entry: Entry) -> tuple[str, bool, str]:
+    """Day of creation, then what was measured just now, then the id."""
+    return (entry.record.created.isoformat(), not entry.published, entry.record.id)

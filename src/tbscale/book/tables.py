@@ -1,0 +1,229 @@
+"""The tables of the book, each made from records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tbscale.bench.quantities import scope_of
+from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
+from tbscale.book import formats
+from tbscale.book.markdown import badge, cell, code, number, table, text
+from tbscale.book.shelf import Entry, ProfileSet
+
+DASH = "–"
+HOT_LINES = 10
+GIB = 1024**3
+
+
+def scoped(heading: str, field: str) -> str:
+    """A heading with what `field` of the schema is: portable or local to the machine."""
+    return f"{heading} <small>{scope_of(field)}</small>"
+
+
+def machine_text(machine: Machine) -> str:
+    """CPU, cores and memory in a few words, with the first accelerator."""
+    gpus = [gpu.name for gpu in machine.gpus[:1]]
+    cores = f"{machine.cpu.logical_cores} cores"
+    memory = f"{round(machine.memory.total_bytes / GIB)}{formats.NBSP}GiB"
+    return ", ".join([machine.cpu.model, cores, memory, *gpus])
+
+
+def origin_badge(record: Record) -> str:
+    """A label that says stand-in or real."""
+    origin = record.dataset.origin
+    return badge(origin, origin)
+
+
+def largest_steps(entry: Entry, how_many: int = 2) -> str:
+    """The steps that take most, with their share of the run."""
+    ranked = sorted(entry.steps, key=entry.step_share, reverse=True)[:how_many]
+    return ", ".join(f"{step} {formats.share(entry.step_share(step))}" for step in ranked)
+
+
+def outcome_cells(entry: Entry) -> list[str]:
+    """Wall, peak, cells and largest steps of a record, or how it ended."""
+    if not entry.completed:
+        ended = entry.record.plain.ended.replace("_", " ")
+        return [f"ended: {ended}", formats.memory(entry.peak_rss_bytes), DASH, DASH]
+    result = entry.record.result
+    return [
+        formats.seconds(entry.wall.median),
+        formats.memory(entry.peak_rss_bytes),
+        formats.count(result.cells) if result else DASH,
+        largest_steps(entry),
+    ]
+
+
+OUTCOME = (number("wall time"), number("peak memory"), number("cells"), text("largest steps"))
+
+
+def headline_table(sets: Iterable[ProfileSet], root: str) -> str:
+    """The leading record of each set: image, engine, machine, outcome, link to its profile."""
+    rows = []
+    for one in sets:
+        entry = one.leading
+        data = entry.record.dataset
+        name = f"[{cell(data.name)}]({root}profiles/{one.slug}.md) {origin_badge(entry.record)}"
+        what = [name, formats.shape(data.shape), entry.record.engine.name]
+        rows.append([*what, *outcome_cells(entry), cell(machine_text(entry.record.machine))])
+    columns = [text("image"), text("plane (Y, X)"), text("engine"), *OUTCOME, text("machine")]
+    return table(columns, rows)
+
+
+def machines_table(one: ProfileSet, root: str) -> str:
+    """The current records of a set beside each other, one line for each machine and model."""
+    rows = [
+        [
+            cell(machine_text(entry.record.machine)),
+            cell(entry.model),
+            *outcome_cells(entry),
+            f"[{entry.address}]({root}records/{entry.address}.md)",
+        ]
+        for entry in one.current
+    ]
+    return table([text("machine"), text("model"), *OUTCOME, text("record")], rows)
+
+
+def steps_table(entry: Entry) -> str:
+    """Median, range, share and peak memory of each step, then what no step claims, then all."""
+    peaks = entry.typical_repeat().step_peak_rss_bytes
+    rows = [
+        [
+            code(step),
+            formats.seconds(one.median),
+            formats.seconds_range(one),
+            formats.share(entry.step_share(step)),
+            formats.memory(peaks[step]) if step in peaks else DASH,
+        ]
+        for step, one in entry.steps.items()
+    ]
+    uncharged = entry.typical_repeat().uncharged_s
+    left = formats.share(uncharged / entry.wall.median)
+    rows.append(["*no step*", formats.seconds(uncharged), DASH, left, DASH])
+    peak = formats.memory(entry.peak_rss_bytes)
+    whole = [formats.seconds(entry.wall.median), formats.seconds_range(entry.wall)]
+    rows.append(["**whole run**", *whole, formats.share(1.0), peak])
+    columns = [
+        text("step"),
+        number(scoped("median", "Repeat.steps")),
+        number("smallest to largest"),
+        number("share"),
+        number(scoped("peak memory", "Repeat.step_peak_rss_bytes")),
+    ]
+    return table(columns, rows)
+
+
+def instruments_table(record: Record) -> str:
+    """What each pass took, and how much its instrument slows a run down."""
+    rows = [
+        [
+            one.instrument,
+            cell(one.instrument_version),
+            str(len(one.measured)),
+            formats.seconds(one.repeats[0].wall_s) if one.repeats else DASH,
+            DASH if one.overhead_ratio is None else formats.ratio(one.overhead_ratio),
+            one.ended.replace("_", " "),
+        ]
+        for one in record.passes
+    ]
+    columns = [
+        text("pass"),
+        text("version"),
+        number("repeats"),
+        number(scoped("first run", "Repeat.wall_s")),
+        number(scoped("against plain", "Pass.overhead_ratio")),
+        text("ended"),
+    ]
+    return table(columns, rows)
+
+
+def scalene_table(one: Pass) -> str:
+    """The lines on which scalene saw most time."""
+    if one.scalene is None:
+        return "This pass holds no lines."
+    lines = sorted(one.scalene.lines, key=_scalene_share, reverse=True)[:HOT_LINES]
+    rows = [
+        [
+            _place(line.file, line.line, line.function),
+            formats.share(_scalene_share(line)),
+            formats.share(line.python_share),
+            formats.share(line.native_share),
+            formats.share(line.system_share),
+            formats.memory(line.peak_bytes),
+            formats.memory(line.copied_bytes_per_s) + "/s",
+        ]
+        for line in lines
+    ]
+    headings = ("time", "Python", "native", "system", "peak", "copied")
+    return table([text("line"), *(number(one) for one in headings)], rows)
+
+
+def _scalene_share(line: ScaleneLine) -> float:
+    return line.python_share + line.native_share + line.system_share
+
+
+def line_profiler_table(one: Pass) -> str:
+    """The lines on which line_profiler saw most time, in the functions it was told to watch."""
+    if one.line_profiler is None:
+        return "This pass holds no lines."
+    lines = sorted(one.line_profiler.lines, key=lambda line: -line.time_s)[:HOT_LINES]
+    rows = [
+        [
+            _place(line.file, line.line, line.function),
+            formats.seconds(line.time_s),
+            formats.share(line.share),
+            formats.count(line.hits),
+        ]
+        for line in lines
+    ]
+    headings = ("time", "of its function", "hits")
+    return table([text("line"), *(number(one) for one in headings)], rows)
+
+
+def _place(file: str, line: int, function: str) -> str:
+    return f"{code(f'{file}:{line}')} {cell(function)}"
+
+
+def repeats_table(record: Record) -> str:
+    """Every repeat of every pass, warm-ups included."""
+    rows = [
+        [
+            one.instrument,
+            f"{position}{' (warm-up)' if repeat.warm_up else ''}",
+            formats.seconds(repeat.wall_s),
+            formats.seconds(repeat.cpu_s),
+            formats.memory(repeat.peak_rss_bytes),
+        ]
+        for one in record.passes
+        for position, repeat in enumerate(one.repeats, 1)
+    ]
+    columns = [
+        text("pass"),
+        text("repeat"),
+        number(scoped("wall", "Repeat.wall_s")),
+        number(scoped("CPU", "Repeat.cpu_s")),
+        number(scoped("peak memory", "Repeat.peak_rss_bytes")),
+    ]
+    return table(columns, rows)
+
+
+def key_table(pairs: Sequence[tuple[str, str]]) -> str:
+    """Two columns, names and values; values are Markdown already."""
+    return table([text("what"), text("value")], [[name, value] for name, value in pairs])
+
+
+def records_table(entries: Iterable[Entry], root: str) -> str:
+    """Every record: address, day, experiment, image, engine, machine."""
+    rows = [
+        [
+            f"[{entry.address}]({root}records/{entry.address}.md)",
+            entry.record.created.isoformat(),
+            cell(entry.record.experiment),
+            f"{cell(entry.record.dataset.name)} {origin_badge(entry.record)}",
+            cell(entry.record.engine.name),
+            cell(machine_text(entry.record.machine)),
+        ]
+        for entry in entries
+    ]
+    names = ("record", "made", "experiment", "image", "engine", "machine")
+    return table([text(name) for name in names], rows)
