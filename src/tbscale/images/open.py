@@ -12,7 +12,7 @@ from tbscale.images.plane import Plane
 logger = logging.getLogger(__name__)
 
 
-def open_image(path: str | Path) -> Image:
+def open_image(path: str | Path, log_notes: bool = True) -> Image:
     """Open an image for reading planes; use it in a `with`, or call `close`.
 
     Only metadata is read. What the metadata gets wrong is logged, once, and kept in `notes`.
@@ -20,6 +20,7 @@ def open_image(path: str | Path) -> Image:
     Parameters
     ----------
     path : a TIFF or OME-TIFF file, or a directory that is an OME-Zarr image (0.4 or 0.5)
+    log_notes : log each note as a warning
 
     Raises
     ------
@@ -36,7 +37,7 @@ def open_image(path: str | Path) -> Image:
         image = open_tiff(path)
     else:
         raise ImageError(f"there is no file or directory {path}; pass the path of an image")
-    for note in image.notes:
+    for note in image.notes if log_notes else ():
         logger.warning("%s: %s", path, note)
     return image
 
