@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -29,7 +30,7 @@ def test_an_inner_step_is_charged_alone() -> None:
     assert 0.002 <= wall["tile"] < 0.02
     spans = sorted(clock.spans, key=lambda span: span.start_s)
     assert [span.step for span in spans] == ["tile", "network", "tile"]
-    for one, following in zip(spans, spans[1:], strict=False):
+    for one, following in itertools.pairwise(spans):
         assert one.stop_s == following.start_s
 
 

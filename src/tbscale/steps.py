@@ -55,6 +55,16 @@ class StepClock:
         self._open.clear()
         self._zero_s = time.perf_counter()
 
+    @property
+    def zero_s(self) -> float:
+        """The zero of the axis as `perf_counter` gives it, seconds."""
+        return self._zero_s
+
+    @property
+    def current(self) -> str | None:
+        """The step that is charged now; None between steps."""
+        return self._open[-1][0] if self._open else None
+
     def now_s(self) -> float:
         """Seconds since the zero of the axis."""
         if self.synchronise is not None:
