@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# several test workers on few cores: threads that spin on each other are 20 times slower than one
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run tests on large planes")
