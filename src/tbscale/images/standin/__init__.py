@@ -1,6 +1,7 @@
 """Stand-ins: seeded synthetic images with the geometry of the datasets and known labels."""
 
 from tbscale.images.standin.spec import TissueSpec
+from tbscale.images.standin.stains import NUCLEAR, Stain, stain_of
 from tbscale.images.standin.tissue import (
     nuclei_count,
     render_channel,
@@ -8,4 +9,13 @@ from tbscale.images.standin.tissue import (
     training_spec,
 )
 
-__all__ = ["TissueSpec", "nuclei_count", "render_channel", "render_labels", "training_spec"]
+__all__ = [
+    "NUCLEAR",
+    "Stain",
+    "TissueSpec",
+    "nuclei_count",
+    "render_channel",
+    "render_labels",
+    "stain_of",
+    "training_spec",
+]

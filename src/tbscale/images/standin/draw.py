@@ -166,7 +166,7 @@ def locate(nucleus, dy, dx):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _box(nucleus, y0, x0, height, width):  # type: ignore[no-untyped-def]
+def box(nucleus, y0, x0, height, width):  # type: ignore[no-untyped-def]
     """Rows and columns of a window that a nucleus may touch."""
     far = nucleus[EXTENT]
     top = max(math.ceil(nucleus[Y] - far) - y0, 0)
@@ -185,7 +185,7 @@ def draw_light(look, nuclei, table, y0, x0, out):  # type: ignore[no-untyped-def
     scale = 1.0 / look.texture_px
     for n in range(nuclei.shape[0]):
         nucleus = nuclei[n]
-        top, low, left, right = _box(nucleus, y0, x0, out.shape[0], out.shape[1])
+        top, low, left, right = box(nucleus, y0, x0, out.shape[0], out.shape[1])
         sharp = EDGE_SCALE / nucleus[BLUR]
         for i in range(top, low):
             for j in range(left, right):
@@ -216,7 +216,7 @@ def draw_labels(nuclei, y0, x0, near, out):  # type: ignore[no-untyped-def]
     """
     for n in range(nuclei.shape[0]):
         nucleus = nuclei[n]
-        top, low, left, right = _box(nucleus, y0, x0, out.shape[0], out.shape[1])
+        top, low, left, right = box(nucleus, y0, x0, out.shape[0], out.shape[1])
         for i in range(top, low):
             for j in range(left, right):
                 d, _ = locate(nucleus, y0 + i - nucleus[Y], x0 + j - nucleus[X])

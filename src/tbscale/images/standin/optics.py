@@ -163,8 +163,9 @@ def strew_rates(spec: TissueSpec) -> tuple[float, float, float]:
 
 
 def add_clutter(
-    spec: TissueSpec, fields: Fields, y: slice, x: slice, light: NDArray[np.float32]
+    spec: TissueSpec, fields: Fields, y: slice, x: slice, cycle: int, light: NDArray[np.float32]
 ) -> None:
-    """Add debris and ghosts to a window of light, in place."""
+    """Add a cycle's debris and ghosts to a window of light, in place."""
     debris, ghosts, radius = strew_rates(spec)
-    strew(stream_seed(spec.seed, 3), fields, debris, ghosts, radius, y.start, x.start, light)
+    seed = stream_seed(spec.seed, 200_000 + cycle)
+    strew(seed, fields, debris, ghosts, radius, y.start, x.start, light)

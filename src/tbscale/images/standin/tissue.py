@@ -21,6 +21,8 @@ from tbscale.images.standin.draw import (
 from tbscale.images.standin.fields import fields_of, nodes_of, stream_seed
 from tbscale.images.standin.optics import add_clutter, camera_of, expose
 from tbscale.images.standin.placement import (
+    X,
+    Y,
     bins_around,
     label_ids,
     layout_of,
@@ -28,16 +30,31 @@ from tbscale.images.standin.placement import (
     settle,
 )
 from tbscale.images.standin.spec import TissueSpec
+from tbscale.images.standin.stains import (
+    MAX_SHIFT_PX,
+    NUCLEAR,
+    Stain,
+    paint_marker,
+    rim_px,
+    shift_px,
+    stain_of,
+    stained_spec,
+)
 from tbscale.images.standin.variety import training_spec
 
 
-def nuclei_in(spec: TissueSpec, y: slice, x: slice) -> NDArray[np.float64]:
+def nuclei_in(spec: TissueSpec, y: slice, x: slice, stain: Stain = NUCLEAR) -> NDArray[np.float64]:
     """List the nuclei that can touch a window, in the order of their labels; float64 (n, 16)."""
     layout, fields = layout_of(spec), fields_of(spec)
-    r0, r1, c0, c1 = bins_around(layout, y, x, largest_extent_px(spec))
+    rim = rim_px(spec, stain)
+    far = largest_extent_px(spec, rim) + MAX_SHIFT_PX
+    r0, r1, c0, c1 = bins_around(layout, y, x, far)
     found = settle(layout, fields, r0, r1, c0, c1)
     look = look_of(spec, stream_seed(spec.seed, 4))
-    nuclei: NDArray[np.float64] = dress(look, layout, found, label_ids(spec), r0, c0, 0.0)
+    nuclei: NDArray[np.float64] = dress(look, layout, found, label_ids(spec), r0, c0, rim)
+    down, right = shift_px(spec, stain)
+    nuclei[:, Y] += down
+    nuclei[:, X] += right
     return nuclei
 
 
@@ -55,16 +72,41 @@ def render_labels(spec: TissueSpec, y: slice, x: slice) -> NDArray[np.uint32]:
     return labels
 
 
-def render_channel(spec: TissueSpec, y: slice, x: slice) -> NDArray[np.uint16]:
-    """Draw the nuclear stain of a window: uint16 (Y, X), camera counts."""
+def _draw_stain(spec: TissueSpec, y: slice, x: slice, stain: Stain) -> NDArray[np.float32]:
     light = np.zeros((y.stop - y.start, x.stop - x.start), np.float32)
-    look, fields = look_of(spec, stream_seed(spec.seed, 4)), fields_of(spec)
-    draw_light(look, nuclei_in(spec, y, x), texture(), y.start, x.start, light)
-    add_clutter(spec, fields, y, x, light)
+    nuclei = nuclei_in(spec, y, x, stain)
+    if stain.kind == "nucleus":
+        look = look_of(spec, stream_seed(spec.seed, 4))
+        draw_light(look, nuclei, texture(), y.start, x.start, light)
+    else:
+        paint_marker(spec, stain, nuclei, y.start, x.start, light)
+    return light
+
+
+def render_channel(
+    spec: TissueSpec, y: slice, x: slice, stain: Stain = NUCLEAR
+) -> NDArray[np.uint16]:
+    """Draw one channel of a window: uint16 (Y, X), camera counts.
+
+    The default is the nuclear stain of the first cycle, on which `render_labels` lies exactly.
+    """
+    fields = fields_of(spec)
+    light = _draw_stain(spec, y, x, stain)
+    lit = stained_spec(spec, stain)
+    add_clutter(lit, fields, y, x, stain.cycle, light)
     out = np.empty(light.shape, np.uint16)
-    camera = camera_of(spec, stream_seed(spec.seed, 5))
+    camera = camera_of(lit, stream_seed(spec.seed, 100_000 + stain.channel))
     expose(camera, light, nodes_of(fields, y, x), y.start, x.start, out)
     return out
 
 
-__all__ = ["TissueSpec", "nuclei_count", "render_channel", "render_labels", "training_spec"]
+__all__ = [
+    "NUCLEAR",
+    "Stain",
+    "TissueSpec",
+    "nuclei_count",
+    "render_channel",
+    "render_labels",
+    "stain_of",
+    "training_spec",
+]
