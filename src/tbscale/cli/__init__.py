@@ -21,6 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def _root() -> None:
+    """Keep the commands named even while there is only one."""
+
+
 commands.register(app)
 
 
