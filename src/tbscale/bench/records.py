@@ -112,17 +112,21 @@ def load_record(path: Path) -> Record:
     return parse_record(text, str(path))
 
 
+def record_files(folder: Path) -> list[Path]:
+    """Every record file under `folder`, sorted; `schema/` and `local/` directly below are not."""
+    return [
+        path
+        for path in sorted(folder.rglob("*.json"))
+        if path.relative_to(folder).parts[0] not in NOT_RECORDS
+    ]
+
+
 def load_records(folder: Path) -> list[Record]:
     """Every record under `folder`, in the order of their paths; one bad file fails all.
 
     `schema/` and `local/` directly below `folder` are left out.
     """
-    paths = [
-        path
-        for path in sorted(folder.rglob("*.json"))
-        if path.relative_to(folder).parts[0] not in NOT_RECORDS
-    ]
-    return [load_record(path) for path in paths]
+    return [load_record(path) for path in record_files(folder)]
 
 
 def record_path(record: Record, folder: Path) -> Path:
