@@ -7,7 +7,6 @@ any machine. Run with `make lock` after changing pyproject.toml.
 """
 
 import argparse
-import os
 import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -47,8 +46,10 @@ def closure(root: str, extras: tuple[str, ...]) -> dict[str, str]:
         seen.add((name, wanted))
         dist = distribution(name)
         versions[canonicalize_name(name)] = Version(dist.version).public
-        for needed in requirements_of(dist, wanted):
-            queue.append((canonicalize_name(needed.name), tuple(sorted(needed.extras))))
+        queue += [
+            (canonicalize_name(needed.name), tuple(sorted(needed.extras)))
+            for needed in requirements_of(dist, wanted)
+        ]
     versions.pop(canonicalize_name(root))
     return versions
 
@@ -66,7 +67,7 @@ def main() -> int:
     lines = "".join(f"{name}=={version}\n" for name, version in sorted(versions.items()))
     partial = target.with_name(target.name + ".partial")
     partial.write_text(HEADER + lines)
-    os.replace(partial, target)
+    partial.replace(target)
     sys.stderr.write(f"{target}: {len(versions)} packages\n")
     return 0
 

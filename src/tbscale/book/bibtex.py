@@ -7,6 +7,7 @@ from tbscale.book.shelf import Entry
 
 AUTHOR = "{The tbscale authors}"
 BOOK_TITLE = "Cell segmentation at terabyte scale: measured guidelines"
+FIRST_YEAR = 2026
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 

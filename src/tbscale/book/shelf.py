@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tbscale.bench.machine_slug import machine_slug
-from tbscale.bench.records import load_record, load_records
+from tbscale.bench.records import load_record, record_files, to_json
 from tbscale.bench.schema import Record, Repeat
 from tbscale.bench.statistics import Summary, step_summaries, wall_summary
 from tbscale.errors import RecordError
@@ -18,10 +18,24 @@ SHORT_ID = 12  # hex digits of a record's address; the page states all 64
 
 @dataclass(frozen=True)
 class Entry:
-    """One record and where it came from; `published` is false for one measured just now."""
+    """One record and where it came from; `published` is false for one measured just now.
+
+    `path` is its file; the notebook that made it lies beside it under the same name.
+    """
 
     record: Record
     published: bool = True
+    path: Path | None = None
+
+    @property
+    def notebook(self) -> Path | None:
+        """The executed notebook, if it was kept."""
+        beside = self.path.with_suffix(".ipynb") if self.path else None
+        return beside if beside is not None and beside.is_file() else None
+
+    def raw_json(self) -> bytes:
+        """The file as it was sealed, byte for byte."""
+        return self.path.read_bytes() if self.path else to_json(self.record).encode()
 
     @property
     def address(self) -> str:
@@ -160,14 +174,12 @@ def load_shelf(published: Path, others: Sequence[Path] = ()) -> Shelf:
     ------
     RecordError : a file is not a valid record, or two ids share an address
     """
-    entries = [Entry(record) for record in _records_of(published)]
-    known = {entry.record.id for entry in entries}
-    for folder in others:
-        for record in _records_of(folder):
-            if record.id not in known:
-                entries.append(Entry(record, published=False))
-                known.add(record.id)
-    return make_shelf(entries)
+    entries: dict[str, Entry] = {}
+    for folder in (published, *others):
+        for path in _files_of(folder):
+            record = load_record(path)
+            entries.setdefault(record.id, Entry(record, folder == published, path))
+    return make_shelf(entries.values())
 
 
 def make_shelf(entries: Iterable[Entry]) -> Shelf:
@@ -182,12 +194,12 @@ def make_shelf(entries: Iterable[Entry]) -> Shelf:
     return Shelf(ordered)
 
 
-def _records_of(path: Path) -> list[Record]:
+def _files_of(path: Path) -> list[Path]:
     if path.is_file():
-        return [load_record(path)]
+        return [path]
     if not path.is_dir():
         raise RecordError(f"no folder of records at {path}; pass the folder that holds them")
-    return load_records(path)
+    return record_files(path)
 
 
 def _age(entry: Entry) -> tuple[str, bool, str]:

@@ -227,3 +227,13 @@ def records_table(entries: Iterable[Entry], root: str) -> str:
     ]
     names = ("record", "made", "experiment", "image", "engine", "machine")
     return table([text(name) for name in names], rows)
+
+
+def measures_table(record: Record) -> str:
+    """The further numbers of an experiment that is not a profile, in their own units."""
+    rows = [
+        [cell(one.subject), cell(one.name), f"{one.value:.6g}", cell(one.unit), one.scope]
+        for one in record.measures
+    ]
+    columns = [text("of"), text("measure"), number("value"), text("unit"), text("scope")]
+    return table(columns, rows)

@@ -1,0 +1,135 @@
+"""What a page may say: the words of its template, bound to records.
+
+Every page of the book, written by hand or generated, is a Jinja template over one `PageContext`.
+An unknown name is an error, so that a page cannot lose a number silently.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tbscale import __version__
+from tbscale.bench.quantities import scope_of
+from tbscale.book import bibtex, facts, figures, formats, tables
+from tbscale.book.drawing import Drawing
+from tbscale.book.markdown import badge
+from tbscale.book.shelf import Entry, ProfileSet, Shelf
+
+DRAWERS: dict[str, Callable[[Entry], Drawing]] = {
+    "steps": figures.steps_drawing,
+    "memory": figures.memory_drawing,
+}
+FILTERS = {
+    "seconds": formats.seconds,
+    "memory": formats.memory,
+    "count": formats.count,
+    "share": formats.share,
+    "ratio": formats.ratio,
+    "shape": formats.shape,
+}
+
+
+@dataclass
+class PageContext:
+    """The records and helpers that one page sees, and the drawings it asked for.
+
+    `page` is the page's path in the book without a suffix, such as `profiles/x`; links are made
+    relative to it.
+    """
+
+    shelf: Shelf
+    page: str
+    base_url: str = ""
+    drawings: list[Drawing] = field(default_factory=list)
+
+    @property
+    def root(self) -> str:
+        """The way from this page to the top of the book: empty, or `../` once or more."""
+        return "../" * self.page.count("/")
+
+    def names(self) -> dict[str, object]:
+        """The names that a template may use."""
+        return {
+            "shelf": self.shelf,
+            "root": self.root,
+            "version": __version__,
+            "profile": self.shelf.profile,
+            "scope_of": scope_of,
+            "link": self.link,
+            "figure": self.figure,
+            "headline": self.headline,
+            "machines_table": self.machines_table,
+            "records_table": self.records_table,
+            "book_bibtex": self.book_bibtex,
+            "record_bibtex": self.record_bibtex,
+            "badges": self.badges,
+            "tables": tables,
+            "facts": facts,
+        }
+
+    def link(self, entry: Entry, words: str = "") -> str:
+        """A link to a record's permanent page."""
+        return f"[{words or 'record ' + entry.address}]({self.root}records/{entry.address}.md)"
+
+    def headline(self) -> str:
+        """The headline table over all whole planes, or a sentence where there is no record."""
+        whole = [one for one in self.shelf.profile_sets if one.crop is None]
+        if not whole:
+            return "*No record has been measured yet: run `make book`.*"
+        return tables.headline_table(whole, self.root)
+
+    def machines_table(self, one: ProfileSet) -> str:
+        """The current records of a set beside each other."""
+        return tables.machines_table(one, self.root)
+
+    def records_table(self) -> str:
+        """All records, newest first."""
+        return tables.records_table(reversed(self.shelf.entries), self.root)
+
+    def record_bibtex(self, entry: Entry) -> str:
+        """BibTeX of a record."""
+        return bibtex.record_bibtex(entry, self.base_url)
+
+    def book_bibtex(self) -> str:
+        """BibTeX of the book, dated by its newest record (or the day of the first release)."""
+        years = [entry.record.created.year for entry in self.shelf.entries]
+        return bibtex.book_bibtex(max(years, default=bibtex.FIRST_YEAR), self.base_url)
+
+    def badges(self, entry: Entry) -> str:
+        """Labels of a record: stand-in or real, unpublished, other code than this."""
+        labels = [tables.origin_badge(entry.record)]
+        if not entry.published:
+            labels.append(badge("measured here, not published", "local"))
+        if entry.record.code.dirty:
+            labels.append(badge("uncommitted changes", "stale"))
+        measured_by = entry.record.software.get("tbscale", __version__)
+        if measured_by != __version__:
+            labels.append(badge(f"measured with tbscale {measured_by}", "stale"))
+        return " ".join(labels)
+
+    def figure(self, kind: str, entry: Entry, caption: str) -> str:
+        """A figure in both colour schemes, with alternative text, its data and its record.
+
+        `kind` is a key of `DRAWERS`; `caption` is plain words.
+        """
+        drawing = DRAWERS[kind](entry)
+        self.drawings.append(drawing)
+        base = f"{self.root}figures/{drawing.name}"
+        alt = html.escape(drawing.alt, quote=True)
+        address = f"{self.root}records/{entry.address}.html"
+        origin = "" if entry.record.dataset.origin == "real" else "On a stand-in. "
+        return "\n".join(
+            [
+                '<figure class="tb-figure">',
+                f'<img class="only-light" src="{base}.svg" alt="{alt}" loading="lazy">',
+                f'<img class="only-dark" src="{base}-dark.svg" alt="{alt}" loading="lazy">',
+                f"<figcaption>{html.escape(caption)}",
+                f'<span class="tb-source">{origin}<a href="{base}.csv" download>Data (CSV)</a>, '
+                f'<a href="{base}.svg" download>figure (SVG)</a>, '
+                f'from <a href="{address}">record {entry.address}</a>.</span>',
+                "</figcaption>",
+                "</figure>",
+            ]
+        )

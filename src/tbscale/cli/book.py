@@ -1,0 +1,71 @@
+"""`tbscale book build | check | numbers | readme`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+book = typer.Typer(help="Build and check the book.", no_args_is_help=True)
+
+Results = Annotated[Path, typer.Option(help="Folder of the committed records.")]
+With = Annotated[
+    list[Path] | None,
+    typer.Option("--with", help="Folder or file of records not yet published; may be repeated."),
+]
+Out = Annotated[Path | None, typer.Option(help="Folder that gets _build/; default: the clone.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the group `book`."""
+    app.add_typer(book, name="book")
+
+
+def _repository() -> Path:
+    from tbscale.book.build import find_repository
+
+    return find_repository(Path.cwd())
+
+
+@book.command()
+def build(results: Results = Path("results"), also: With = None, out: Out = None) -> None:
+    """Build the book from records and print the path of its first page."""
+    from tbscale.book.build import build_book
+
+    repository = _repository()
+    published = results if results.is_absolute() else repository / results
+    index = build_book(repository, published, also or [], out or repository)
+    typer.echo(str(index))
+
+
+@book.command()
+def check(site: Annotated[Path, typer.Argument(help="The built site.")]) -> None:
+    """Check a built site: links, other hosts, alternative texts."""
+    from tbscale.book.build import check_built
+
+    check_built(site)
+
+
+@book.command()
+def numbers() -> None:
+    """Find numbers with a unit in the pages that no record and no source stands behind."""
+    from tbscale.book.build import check_numbers
+
+    check_numbers(_repository())
+    typer.echo("every number with a unit is bound")
+
+
+@book.command()
+def readme(
+    results: Results = Path("results"),
+    check: Annotated[bool, typer.Option("--check", help="Only say whether it is current.")] = False,
+) -> None:
+    """Write the headline table of the records into README.md, between its markers."""
+    from tbscale.book.readme import update_readme
+
+    repository = _repository()
+    changed = update_readme(repository, repository / results, write=not check)
+    typer.echo("README.md is " + ("not current" if changed and check else "current"))
+    if changed and check:
+        raise typer.Exit(1)
