@@ -9,7 +9,8 @@ from tbscale.errors import ImageError
 from tbscale.images.image import Image, Level
 
 # Peak of stock Cellpose 3.1.1.3 on the CPU: 8.7 GB for the 10,101 x 9,666 pixels of LUNG-1-LN_40X
-# (a stand-in with 154,930 cells), measured in one trial on 2 cores. Cells and settings move it.
+# (a stand-in with 154,930 cells), measured in one trial on 2 cores. Cells and settings move it,
+# and what the libraries take themselves weighs more on a smaller plane.
 STOCK_BYTES_PER_PIXEL = 89
 SCRATCH_BYTES_PER_PIXEL = 12  # flow (dy, dx) and cellprob in float32, before compression
 LABEL_BYTES_PER_PIXEL = 4  # uint32, before compression
@@ -83,7 +84,7 @@ def segment_needs(shape: tuple[int, int]) -> list[tuple[str, str]]:
         (
             "memory, stock Cellpose 3",
             f"about {format_bytes(needs['stock_memory'])} ({STOCK_BYTES_PER_PIXEL} bytes a pixel, "
-            "measured on a plane of 10,101 x 9,666)",
+            "measured on a plane of 10,101 x 9,666; more a pixel on a small one)",
         ),
         ("scratch on disk, tbscale", f"at most {format_bytes(needs['scratch_at_most'])}"),
         ("output on disk", f"at most {format_bytes(needs['output_at_most'])}"),
