@@ -54,7 +54,7 @@ def file_sha256(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Where unpacked weights are kept: TBSCALE_CACHE, else XDG_CACHE_HOME/tbscale, else ~/.cache."""
+    """Where unpacked weights are kept: TBSCALE_CACHE, else tbscale in the user's cache."""
     if own := os.environ.get("TBSCALE_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tbscale"

@@ -1,0 +1,1 @@
+"""Compiled loops with the reference's own arithmetic: follow, seeds, flow check, fill."""

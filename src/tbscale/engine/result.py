@@ -1,0 +1,147 @@
+"""The labels of the whole plane, ready to be read by region and written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbscale.engine.blocks import Region, shape_of
+from tbscale.engine.cells import Rules, first_decision, last_decision
+from tbscale.engine.scratch import MergedLabels, OwnedStore
+from tbscale.engine.tasks import Holes, find_holes_of, join_holes, settle_holes
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """All cells that blocks own, block after block.
+
+    Attributes
+    ----------
+    offsets : provisional id of the last cell before each block
+    regions : slices of the plane that each block stored
+    first, area, error, box : as in `Owned`, concatenated
+    """
+
+    offsets: list[int]
+    regions: list[Region]
+    first: NDArray[np.int64]
+    area: NDArray[np.int64]
+    error: NDArray[np.float64]
+    box: NDArray[np.int64]
+
+
+def gather_cells(store: OwnedStore, block_count: int) -> CellTable:
+    """Read the cell tables of all blocks; numbers follow by prefix sum."""
+    tables = [store.table(k) for k in range(block_count)]
+    counts = [len(t["first"]) for t in tables]
+    offsets = [0, *np.cumsum(counts)[:-1].tolist()]
+    regions = [
+        (slice(int(r[0]), int(r[1])), slice(int(r[2]), int(r[3])))
+        for r in (t["region"] for t in tables)
+    ]
+    first, area, error, box = (
+        np.concatenate([t[name] for t in tables]) for name in ("first", "area", "error", "box")
+    )
+    return CellTable(offsets, regions, first, area, error, box)
+
+
+@dataclass(frozen=True)
+class PlaneLabels:
+    """The final labels of a plane.
+
+    Attributes
+    ----------
+    merged : the labels that blocks own
+    new_id : uint32 (provisional cells + 1,), the label that each provisional id became
+    at, label : int64 and uint32 (n,), pixels that changed when holes were filled, sorted
+    plane_shape : (Y, X)
+    count : cells
+    """
+
+    merged: MergedLabels
+    new_id: NDArray[np.uint32]
+    at: NDArray[np.int64]
+    label: NDArray[np.uint32]
+    plane_shape: tuple[int, int]
+    count: int
+
+    def read(self, region: Region) -> NDArray[np.uint32]:
+        """Labels uint32 (H, W) of a region."""
+        out = self.merged.read(region, self.new_id)
+        y0, x0 = region[0].start, region[1].start
+        width = self.plane_shape[1]
+        begin, end = np.searchsorted(self.at, [y0 * width, region[0].stop * width])
+        y, x = self.at[begin:end] // width - y0, self.at[begin:end] % width - x0
+        inside = (x >= 0) & (x < shape_of(region)[1])
+        out[y[inside], x[inside]] = self.label[begin:end][inside]
+        return out
+
+
+def with_zero(ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Put the background in front: what id 0, 1, 2, ... becomes."""
+    return np.concatenate(([np.uint32(0)], ids)).astype(np.uint32)
+
+
+def collect_holes(
+    cells: CellTable, ids: NDArray[np.uint32], merged: MergedLabels, width: int
+) -> Holes:
+    """Find and settle the holes of all cells, block by block."""
+    new_id = with_zero(ids)
+    found = []
+    for begin, end in zip(cells.offsets, [*cells.offsets[1:], len(ids)], strict=True):
+        mine = begin + np.flatnonzero(ids[begin:end])
+        found.append(find_holes_of(ids[mine], cells.box[mine], merged, new_id, width))
+    kept = np.flatnonzero(ids)
+    box = np.zeros((len(kept), 4), np.int64)
+    box[ids[kept] - 1] = cells.box[kept]
+    return settle_holes(join_holes(found), box, merged, new_id, width)
+
+
+def apply_holes(
+    ids: NDArray[np.uint32], cells: CellTable, holes: Holes, merged: MergedLabels, width: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Area and first pixel of each cell after filling; both int64 (n,)."""
+    index = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
+    index[ids[ids > 0]] = np.flatnonzero(ids)
+    area, first = cells.area.copy(), cells.first.copy()
+    np.add.at(area, index[holes.cell], 1)
+    lost = holes.victim > 0
+    np.subtract.at(area, index[holes.victim[lost]], 1)
+    for label in np.unique(holes.victim[lost]):
+        k = index[label]
+        y0, y1, x0, x1 = (int(v) for v in cells.box[k])
+        window = merged.read((slice(y0, y1), slice(x0, x1)), with_zero(ids))
+        y, x = holes.at // width - y0, holes.at % width - x0
+        inside = (y >= 0) & (y < y1 - y0) & (x >= 0) & (x < x1 - x0)
+        window[y[inside], x[inside]] = holes.cell[inside]
+        left = np.argwhere(window == label)
+        if len(left):
+            first[k] = (left[0, 0] + y0) * width + left[0, 1] + x0
+    return area, first
+
+
+def finish_labels(
+    store: OwnedStore, block_count: int, plane_shape: tuple[int, int], rules: Rules
+) -> PlaneLabels:
+    """Remove, fill, remove and number the cells of the whole plane as the reference does."""
+    cells = gather_cells(store, block_count)
+    merged = MergedLabels(store, cells.regions, cells.offsets)
+    pixels, width = plane_shape[0] * plane_shape[1], plane_shape[1]
+    ids = first_decision(cells.first, cells.area, cells.error, pixels, rules)
+    holes = collect_holes(cells, ids, merged, width)
+    area, first = apply_holes(ids, cells, holes, merged, width)
+    final = last_decision(ids, first, area * (ids > 0), pixels, rules)
+    index = np.zeros(int(ids.max(initial=0)) + 1, np.uint32)
+    index[ids] = final
+    index[0] = 0
+    order = np.argsort(holes.at, kind="stable")
+    return PlaneLabels(
+        merged,
+        with_zero(final),
+        holes.at[order],
+        index[holes.cell[order]],
+        plane_shape,
+        int(np.count_nonzero(final)),
+    )

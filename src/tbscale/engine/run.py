@@ -1,0 +1,174 @@
+"""A segmentation from top to bottom, out of core."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, widen
+from tbscale.engine.cells import Rules
+from tbscale.engine.grid import TileGrid, plan_tiles
+from tbscale.engine.kernels.seeds import REACH_PX
+from tbscale.engine.network import Network
+from tbscale.engine.normalise import Limits, intensity_limits
+from tbscale.engine.result import PlaneLabels, finish_labels
+from tbscale.engine.scratch import Flows, FlowStore, OwnedStore, SinkStore
+from tbscale.engine.strips import ReadRows, Rows, stream_flows
+from tbscale.engine.tasks import check_region, follow_block, own_block
+from tbscale.images.plane import Plane
+from tbscale.steps import StepClock
+
+logger = logging.getLogger(__name__)
+
+FIRST_HALO_PX = 48
+UNBOUNDED_PX = 1 << 62
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the labels, with the reference's defaults; and how the work is cut.
+
+    Attributes
+    ----------
+    tile_px, overlap, batch_size : Cellpose `bsize`, `tile_overlap`, `batch_size`
+    cellprob_threshold : logit above which a pixel is foreground
+    niter : iterations of the dynamics
+    rules : which cells stay
+    core_px : pixels of a block's core; the labels do not depend on it
+    """
+
+    tile_px: int = 224
+    overlap: float = 0.1
+    batch_size: int = 8
+    cellprob_threshold: float = 0.0
+    niter: int = 200
+    rules: Rules = field(default_factory=Rules)
+    core_px: int = 2048
+
+
+def pad_rows(
+    planes: list[Plane], limits: list[Limits], grid: TileGrid, clock: StepClock
+) -> ReadRows:
+    """Make the function that reads padded, normalised rows: float32 (2, rows, padded width)."""
+
+    def read(start: int, stop: int) -> NDArray[np.float32]:
+        out = np.zeros((2, stop - start, grid.x.padded_px), np.float32)
+        first = max(start - grid.y.pad_before_px, 0)
+        last = min(stop - grid.y.pad_before_px, grid.y.size_px)
+        top = first + grid.y.pad_before_px - start
+        left = grid.x.pad_before_px
+        for k, (plane, limit) in enumerate(zip(planes, limits, strict=True)):
+            with clock.step("read"):
+                pixels = plane.read(slice(first, last), slice(0, grid.x.size_px))
+            with clock.step("normalise"):
+                out[k, top : top + last - first, left : left + grid.x.size_px] = limit.apply(pixels)
+        return out
+
+    return read
+
+
+def network_step(
+    planes: list[Plane], network: Network, settings: Settings, flows: FlowStore, clock: StepClock
+) -> None:
+    """Limits, then the network strip by strip into the flow store, from where it stopped."""
+    shape = planes[0].shape
+    if flows.rows_done == shape[0]:
+        return
+    with clock.step("normalise"):
+        limits = [intensity_limits(plane) for plane in planes]
+    grid = plan_tiles(shape, settings.tile_px, settings.overlap)
+    rows_of = pad_rows(planes, limits, grid, clock)
+    stream = stream_flows(grid, network, rows_of, settings.batch_size, clock, flows.rows_done)
+    for rows in progress(stream, "network", shape[0], flows.rows_done):
+        with clock.step("write"):
+            flows.append(rows, settings.cellprob_threshold)
+
+
+def progress(stream: Iterator[Rows], title: str, total: int, done: int) -> Iterator[Rows]:
+    """Show a bar over rows."""
+    with tqdm(total=total, initial=done, desc=title, unit="row", disable=None) as bar:
+        for rows in stream:
+            yield rows
+            bar.update(rows.values.shape[1])
+
+
+def follow_step(
+    blocks: Iterable[Block],
+    shape: tuple[int, int],
+    settings: Settings,
+    flows: Flows,
+    sinks: SinkStore,
+    region_limit_px: int,
+    clock: StepClock,
+) -> None:
+    """Follow the pixels of every core that is not done."""
+    for block in blocks:
+        if sinks.reach_px(block.index) is not None:
+            continue
+        found, reach_px = follow_block(
+            block, flows, shape, FIRST_HALO_PX, settings.niter, region_limit_px, clock
+        )
+        with clock.step("write"):
+            sinks.write(block.index, block.core, found, reach_px)
+
+
+def own_step(
+    blocks: Iterable[tuple[Block, int]],
+    shape: tuple[int, int],
+    settings: Settings,
+    flows: Flows,
+    sinks: SinkStore,
+    owned: OwnedStore,
+    region_limit_px: int,
+    clock: StepClock,
+) -> None:
+    """Collect the cells of every block that is not done; `blocks` come with their halo."""
+    for block, halo_px in blocks:
+        if owned.has(block.index):
+            continue
+        region = widen(block.core, halo_px, shape)
+        check_region(region, block.core, region_limit_px, "a cell there is that large")
+        with clock.step("read"):
+            window = sinks.read(region)
+        check = settings.rules.flow_threshold > 0
+        cells = own_block(region, block.core, shape, window, flows, check, clock)
+        with clock.step("write"):
+            owned.write(block.index, cells)
+
+
+def label_plane(
+    folder: Path,
+    shape: tuple[int, int],
+    settings: Settings,
+    flows: Flows,
+    clock: StepClock,
+    region_limit_px: int = UNBOUNDED_PX,
+    order: list[int] | None = None,
+) -> PlaneLabels:
+    """From stored flows to the labels of the plane.
+
+    Parameters
+    ----------
+    folder : scratch of this run
+    region_limit_px : largest region a block may read
+    order : in which order blocks run; the labels do not depend on it
+    """
+    blocks = plan_blocks(shape, settings.core_px)
+    todo = blocks if order is None else tuple(blocks[k] for k in order)
+    sinks, owned = SinkStore(folder, shape, settings.core_px), OwnedStore(folder)
+    bar = partial(tqdm, unit="block", disable=None)
+    follow_step(bar(todo, desc="follow"), shape, settings, flows, sinks, region_limit_px, clock)
+    reach_px = [sinks.reach_px(b.index) or 0 for b in blocks]
+    halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in todo]
+    own_step(
+        bar(halos, desc="labels"), shape, settings, flows, sinks, owned, region_limit_px, clock
+    )
+    with clock.step("fill"):
+        return finish_labels(owned, len(blocks), shape, settings.rules)

@@ -1,0 +1,265 @@
+"""What a run keeps on disk between its steps: flows, sinks, the labels each block owns.
+
+Everything is compressed, written under a temporary name and renamed, so that a run killed at any
+moment finds only complete pieces when it continues.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import imagecodecs
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from tbscale.engine.blocks import Region, meets, shape_of
+from tbscale.engine.strips import Rows
+
+ROW_CHUNK_PX = 256
+COLUMN_CHUNK_PX = 1024
+LARGEST_SINK_CHUNK_PX = 512
+OWNED_LEVEL = 1  # zstd
+
+
+def sink_chunk_px(core_px: int) -> int:
+    """Chunk of the sinks: divides the core, so that no two blocks share a chunk.
+
+    >>> sink_chunk_px(2048), sink_chunk_px(1000), sink_chunk_px(333)
+    (512, 500, 333)
+    """
+    parts = -(-core_px // LARGEST_SINK_CHUNK_PX)
+    while core_px % parts:
+        parts += 1
+    size = core_px // parts
+    return size if size >= 64 else core_px
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write JSON, complete or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value))
+    partial.replace(path)
+
+
+def open_scratch(
+    path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, fill_value: Any
+) -> zarr.Array:
+    """Open a compressed array of this run, or create it."""
+    if (path / "zarr.json").is_file():
+        return zarr.open_array(path, mode="r+")
+    return zarr.create_array(
+        path,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        fill_value=fill_value,
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
+    )
+
+
+class Flows(Protocol):
+    """Flow of a plane, read by region."""
+
+    def read(self, region: Region) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Flow float32 (H, W, 2), pixels an iteration, and foreground bool (H, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayFlows:
+    """Flow held in memory: float32 (Y, X, 2), pixels an iteration, and foreground bool (Y, X)."""
+
+    flow: NDArray[np.float32]
+    foreground: NDArray[np.bool_]
+
+    def read(self, region: Region) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """See `Flows`."""
+        return self.flow[region], self.foreground[region]
+
+
+def mask_flow(
+    dy: NDArray[np.float32], dx: NDArray[np.float32], foreground: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Zero the network's flow outside the foreground and divide by 5, as the reference does.
+
+    Returns float32 (H, W, 2), pixels an iteration.
+    """
+    return np.stack([dy * foreground / 5.0, dx * foreground / 5.0], axis=-1)
+
+
+class FlowStore:
+    """Foreground and flow of the plane, written by rows from top to bottom, read by region."""
+
+    def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
+        self._shape = shape
+        self._done_file = folder / "flow-rows.json"
+        chunks = (min(ROW_CHUNK_PX, shape[0]), min(COLUMN_CHUNK_PX, shape[1]))
+        self._flow = open_scratch(folder / "flow.zarr", (*shape, 2), (*chunks, 2), "float32", 0)
+        self._foreground = open_scratch(folder / "foreground.zarr", shape, chunks, "bool", False)
+        self._chunk_rows = chunks[0]
+        self._waiting: list[Rows] = []
+
+    @property
+    def rows_done(self) -> int:
+        """Rows from the top that are complete on disk."""
+        if not self._done_file.is_file():
+            return 0
+        return int(json.loads(self._done_file.read_text())["rows"])
+
+    def append(self, rows: Rows, threshold: float) -> None:
+        """Add rows below the last ones; written when they fill a row of chunks or the plane."""
+        self._waiting.append(rows)
+        start = self._waiting[0].start
+        stop = rows.start + rows.values.shape[1]
+        until = stop if stop == self._shape[0] else stop - stop % self._chunk_rows
+        if until <= start:
+            return
+        values = np.concatenate([r.values for r in self._waiting], axis=1)
+        self._write(start, values[:, : until - start], threshold)
+        self._waiting = [Rows(until, values[:, until - start :].copy())] if until < stop else []
+        write_json(self._done_file, {"rows": until})
+
+    def _write(self, start: int, values: NDArray[np.float32], threshold: float) -> None:
+        foreground = values[2] > threshold
+        rows = slice(start, start + values.shape[1])
+        self._flow[rows] = mask_flow(values[0], values[1], foreground)
+        self._foreground[rows] = foreground
+
+    def read(self, region: Region) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Flow float32 (H, W, 2), pixels an iteration, and foreground bool (H, W)."""
+        return np.asarray(self._flow[region]), np.asarray(self._foreground[region])
+
+
+class SinkStore:
+    """The sink of every pixel, written core by core, read by region."""
+
+    def __init__(self, folder: Path, shape: tuple[int, int], core_px: int) -> None:
+        self._folder = folder / "follow"
+        self._folder.mkdir(exist_ok=True)
+        chunk = sink_chunk_px(core_px)
+        lowest = int(np.iinfo(np.int32).min)
+        self._sinks = open_scratch(
+            folder / "sinks.zarr", (2, *shape), (2, chunk, chunk), "int32", lowest
+        )
+
+    def reach_px(self, index: int) -> int | None:
+        """Largest distance from a pixel of this block's core to its sink; None if not done."""
+        path = self._folder / f"{index}.json"
+        return int(json.loads(path.read_text())["reach_px"]) if path.is_file() else None
+
+    def write(self, index: int, core: Region, sinks: NDArray[np.int32], reach_px: int) -> None:
+        """Store the sinks of a core, then note that the block is done."""
+        self._sinks[:, core[0], core[1]] = sinks
+        write_json(self._folder / f"{index}.json", {"reach_px": reach_px})
+
+    def read(self, region: Region) -> NDArray[np.int32]:
+        """Sinks int32 (2, H, W), plane coordinates."""
+        return np.asarray(self._sinks[:, region[0], region[1]])
+
+
+@dataclass(frozen=True)
+class Owned:
+    """The cells that a block owns.
+
+    Attributes
+    ----------
+    region : slices of the plane
+    labels : uint32, of the region's shape, 1 + index into the arrays below
+    first : int64 (n,), raster index in the plane of the cell's first pixel
+    area : int64 (n,), pixels
+    error : float64 (n,), flow error
+    box : int64 (n, 4), y0, y1, x0, x1 in the plane, half open
+    """
+
+    region: Region
+    labels: NDArray[np.uint32]
+    first: NDArray[np.int64]
+    area: NDArray[np.int64]
+    error: NDArray[np.float64]
+    box: NDArray[np.int64]
+
+
+class OwnedStore:
+    """What each block owns, one file a block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "owned"
+        self._folder.mkdir(exist_ok=True)
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{index}.npz"
+
+    def has(self, index: int) -> bool:
+        """Whether the block is done."""
+        return self._path(index).is_file()
+
+    def write(self, index: int, owned: Owned) -> None:
+        """Store a block's cells, complete or not at all."""
+        (y, x), labels = owned.region, np.ascontiguousarray(owned.labels)
+        partial = self._path(index).with_suffix(".partial")
+        with partial.open("wb") as stream:
+            np.savez(
+                stream,
+                region=np.array([y.start, y.stop, x.start, x.stop], np.int64),
+                labels=np.frombuffer(imagecodecs.zstd_encode(labels, OWNED_LEVEL), np.uint8),
+                first=owned.first,
+                area=owned.area,
+                error=owned.error,
+                box=owned.box,
+            )
+        partial.replace(self._path(index))
+
+    def table(self, index: int) -> dict[str, NDArray[Any]]:
+        """The per-cell arrays of a block and its region, without the labels."""
+        with np.load(self._path(index)) as stored:
+            return {name: stored[name] for name in ("region", "first", "area", "error", "box")}
+
+    def labels(self, index: int, region: Region) -> NDArray[np.uint32]:
+        """The labels of a block over its stored region."""
+        with np.load(self._path(index)) as stored:
+            raw = imagecodecs.zstd_decode(stored["labels"].tobytes())
+        return np.frombuffer(raw, np.uint32).reshape(shape_of(region))
+
+
+class MergedLabels:
+    """The labels of all blocks, by region, as global provisional ids."""
+
+    def __init__(self, store: OwnedStore, regions: list[Region], offsets: list[int]) -> None:
+        self._store = store
+        self._regions = regions
+        self._offsets = offsets
+
+    def read(self, region: Region, new_id: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Labels uint32 (H, W) of a region.
+
+        Parameters
+        ----------
+        new_id : uint32 (cells + 1,), what each provisional id becomes; 0 removes it
+        """
+        out = np.zeros(shape_of(region), np.uint32)
+        for index, stored in enumerate(self._regions):
+            if not meets(stored, region):
+                continue
+            labels = self._store.labels(index, stored)
+            y0, x0 = (max(s.start, r.start) for s, r in zip(stored, region, strict=True))
+            y1, x1 = (min(s.stop, r.stop) for s, r in zip(stored, region, strict=True))
+            part = labels[
+                y0 - stored[0].start : y1 - stored[0].start,
+                x0 - stored[1].start : x1 - stored[1].start,
+            ]
+            count = int(part.max(initial=0))
+            if count:
+                ids = np.concatenate(
+                    ([np.uint32(0)], new_id[self._offsets[index] + 1 :][:count])
+                ).astype(np.uint32)
+                target = out[
+                    y0 - region[0].start : y1 - region[0].start,
+                    x0 - region[1].start : x1 - region[1].start,
+                ]
+                target += ids[part]  # no two blocks own the same pixel
+        return out

@@ -1,0 +1,235 @@
+"""The tasks of a run after the network: each reads its inputs, computes, stores its output.
+
+A task depends on nothing but its block and what the earlier tasks stored, so the order does not
+matter and a task that was cut short is simply run again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbscale.engine.blocks import Block, Region, shape_of, widen
+from tbscale.engine.kernels.fill import find_holes, hole_mask
+from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
+from tbscale.engine.kernels.follow import follow
+from tbscale.engine.kernels.seeds import label_owned
+from tbscale.engine.scratch import Flows, MergedLabels, Owned
+from tbscale.errors import BudgetError
+from tbscale.steps import StepClock
+
+REGION_BYTES_PER_PX = 40  # flow 8, foreground 1, sinks 8, labels 4, pixel lists 8, slack
+
+
+def check_region(region: Region, core: Region, region_limit_px: int, why: str) -> None:
+    """Refuse a region that would break the memory budget.
+
+    Raises
+    ------
+    BudgetError : says which block, how large, and what to set
+    """
+    height, width = shape_of(region)
+    if height * width > region_limit_px:
+        need = height * width * REGION_BYTES_PER_PX / 2**30
+        have = region_limit_px * REGION_BYTES_PER_PX / 2**30
+        raise BudgetError(
+            f"the block at y {core[0].start}, x {core[1].start} needs a region of "
+            f"{height} x {width} px ({need:.2f} GiB) because {why}, more than the "
+            f"{have:.2f} GiB left for a block; raise --memory or lower --core-px"
+        )
+
+
+def follow_block(
+    block: Block,
+    flows: Flows,
+    plane_shape: tuple[int, int],
+    halo_px: int,
+    niter: int,
+    region_limit_px: int,
+    clock: StepClock,
+) -> tuple[NDArray[np.int32], int]:
+    """Find the sink of every pixel of a core; the halo grows until no path leaves the region.
+
+    Returns
+    -------
+    sinks : int32 (2, core height, core width), plane coordinates
+    reach_px : largest distance from a pixel to its sink
+    """
+    while True:
+        region = widen(block.core, halo_px, plane_shape)
+        check_region(region, block.core, region_limit_px, "a path there is that long")
+        with clock.step("read"):
+            flow, foreground = flows.read(region)
+        with clock.step("follow"):
+            origin = (region[0].start, region[1].start)
+            sinks, escaped, reach_px = follow(
+                flow, foreground, origin, plane_shape, block.core, niter
+            )
+        if not escaped:
+            return sinks, reach_px
+        halo_px *= 2
+
+
+def own_block(
+    region: Region,
+    core: Region,
+    plane_shape: tuple[int, int],
+    sinks: NDArray[np.int32],
+    flows: Flows,
+    check_flows: bool,
+    clock: StepClock,
+) -> Owned:
+    """Collect the cells whose seed lies in a core, whole, and check their flow.
+
+    Parameters
+    ----------
+    region : slices of the plane that hold every pixel of these cells
+    sinks : int32 (2, H, W), of the region
+    """
+    with clock.step("seeds"):
+        labels, seeds = label_owned(sinks, core)
+        region, labels = crop(region, labels)
+        start, at = pixels_by_label(labels, len(seeds))
+        first, area, box = measure(start, at, region, plane_shape[1])
+    error = np.zeros(len(seeds))
+    if check_flows and len(at):
+        with clock.step("read"):
+            flow, _ = flows.read(region)
+        with clock.step("flow_qc"):
+            error = flow_errors(labels, len(seeds), flow)
+    return Owned(region, labels, first, area, error, box)
+
+
+def crop(region: Region, labels: NDArray[np.uint32]) -> tuple[Region, NDArray[np.uint32]]:
+    """Cut a labelled region down to the bounding box of its labels."""
+    rows, columns = np.flatnonzero(labels.any(axis=1)), np.flatnonzero(labels.any(axis=0))
+    if not len(rows):
+        here = (slice(region[0].start, region[0].start), slice(region[1].start, region[1].start))
+        return here, labels[:0, :0]
+    y, x = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    top, left = region[0].start, region[1].start
+    inside = (
+        slice(int(top + y.start), int(top + y.stop)),
+        slice(int(left + x.start), int(left + x.stop)),
+    )
+    return inside, np.ascontiguousarray(labels[y, x])
+
+
+def measure(
+    start: NDArray[np.int64], at: NDArray[np.int64], region: Region, plane_width: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """First pixel (raster index in the plane), area and bounding box of each cell."""
+    n = len(start) - 1
+    area = np.diff(start)
+    first, box = np.zeros(n, np.int64), np.zeros((n, 4), np.int64)
+    full = np.flatnonzero(area)
+    if len(full):
+        width = shape_of(region)[1]
+        y, x = at // width + region[0].start, at % width + region[1].start
+        begin = start[full]
+        first[full] = y[begin] * plane_width + x[begin]
+        box[full, 0], box[full, 1] = y[begin], y[start[full + 1] - 1] + 1
+        box[full, 2] = np.minimum.reduceat(x, begin)
+        box[full, 3] = np.maximum.reduceat(x, begin) + 1
+    return first, area, box
+
+
+@dataclass(frozen=True)
+class Holes:
+    """Pixels inside cells that are not theirs.
+
+    Attributes
+    ----------
+    cell : uint32 (n,), label of the cell around the pixel
+    at : int64 (n,), raster index in the plane
+    victim : uint32 (n,), label found there, 0 for background
+    """
+
+    cell: NDArray[np.uint32]
+    at: NDArray[np.int64]
+    victim: NDArray[np.uint32]
+
+
+def join_holes(parts: list[Holes]) -> Holes:
+    """Concatenate the findings of many blocks."""
+    return Holes(
+        np.concatenate([p.cell for p in parts]),
+        np.concatenate([p.at for p in parts]),
+        np.concatenate([p.victim for p in parts]),
+    )
+
+
+def find_holes_of(
+    cells: NDArray[np.uint32],
+    box: NDArray[np.int64],
+    labels: MergedLabels,
+    new_id: NDArray[np.uint32],
+    plane_width: int,
+) -> Holes:
+    """Find the holes of the cells of one block.
+
+    Parameters
+    ----------
+    cells : uint32 (n,), their labels, all above 0
+    box : int64 (n, 4), in the plane
+    labels, new_id : the labels of the plane
+    """
+    if not len(cells):
+        nothing = np.zeros(0, np.int64)
+        return Holes(nothing.astype(np.uint32), nothing, nothing.astype(np.uint32))
+    y0, x0 = int(box[:, 0].min()), int(box[:, 2].min())
+    region = (slice(y0, int(box[:, 1].max())), slice(x0, int(box[:, 3].max())))
+    window = labels.read(region, new_id)
+    local = box - np.array([y0, y0, x0, x0])
+    index, at, victim = find_holes(window, cells, local)
+    width = window.shape[1]
+    return Holes(
+        cells[index], (at // width + y0) * plane_width + at % width + x0, victim.astype(np.uint32)
+    )
+
+
+def settle_holes(
+    holes: Holes,
+    box: NDArray[np.int64],
+    labels: MergedLabels,
+    new_id: NDArray[np.uint32],
+    plane_width: int,
+) -> Holes:
+    """Decide which cell gets each hole pixel.
+
+    Holes of background go to the cell around them. Where a hole holds another cell, the outcome
+    depends on the order in which the reference visits the two, so those few are replayed in it.
+
+    Parameters
+    ----------
+    box : int64 (labels, 4), bounding box of label k at k - 1
+
+    Returns
+    -------
+    Holes, one entry for each pixel that changes; `victim` is what was there before
+    """
+    attackers = np.unique(holes.cell[holes.victim > 0])
+    if not len(attackers):
+        return holes
+    involved = np.union1d(attackers, holes.victim[holes.victim > 0])
+    calm = ~np.isin(holes.cell, involved)
+    taken: dict[int, tuple[int, int]] = {}
+    for label in involved:
+        y0, y1, x0, x1 = (int(v) for v in box[label - 1])
+        window = labels.read((slice(y0, y1), slice(x0, x1)), new_id)
+        for at, (owner, _) in taken.items():
+            y, x = divmod(at, plane_width)
+            if y0 <= y < y1 and x0 <= x < x1:
+                window[y - y0, x - x0] = owner
+        for y, x in np.argwhere(hole_mask(window, label)):
+            at = int((y + y0) * plane_width + x + x0)
+            before = taken[at][1] if at in taken else int(window[y, x])
+            taken[at] = (int(label), before)
+    replayed = Holes(
+        np.array([owner for owner, _ in taken.values()], np.uint32),
+        np.array(list(taken), np.int64),
+        np.array([before for _, before in taken.values()], np.uint32),
+    )
+    return join_holes([Holes(holes.cell[calm], holes.at[calm], holes.victim[calm]), replayed])
