@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tbscale.images.standin.hashing import EDGE, EDGE_REACH, normal, unit
+from tbscale.images.standin.hashing import EDGE, EDGE_REACH, GAUSS_REACH, normal, unit
 from tbscale.images.standin.placement import (
     CONDENSED,
     COS,
@@ -26,10 +26,11 @@ from tbscale.images.standin.placement import (
 from tbscale.images.standin.spec import TissueSpec
 
 # columns of a drawn nucleus; the first six are those of a candidate
-C2, S2, C3, S3, LIGHT, BLUR, GRAIN_Y, GRAIN_X, ID, EXTENT = range(6, 16)
+C2, S2, C3, S3, LIGHT, BLUR, GRAIN_Y, GRAIN_X, ID, BULGE = range(6, 16)
 COLUMNS = 16
 P_WAVE, P_LIGHT, P_DEFOCUS, P_GRAIN = 31, 41, 42, 43
 TEXTURE_PX = 256
+MOST_ROUGH = 2.41  # the outline bulges by at most sqrt(2) * (1 + 0.7) times the roughness
 EDGE_SCALE = (EDGE.size - 1) / (2 * EDGE_REACH)
 
 
@@ -59,12 +60,17 @@ def look_of(spec: TissueSpec, seed: np.uint64) -> Look:
 
 def largest_extent_px(spec: TissueSpec, halo_px: float = 0.0) -> float:
     """How far from its centre the light of any nucleus can reach."""
-    blur = math.hypot(spec.blur_px, spec.defocus_px)
-    return spec.largest_radius_px * (1 + 3 * spec.roughness) + EDGE_REACH * blur + halo_px + 1
+    blur = math.hypot(1.0, spec.blur_px, spec.defocus_px)
+    return (
+        spec.largest_radius_px * (1 + MOST_ROUGH * spec.roughness)
+        + GAUSS_REACH * blur
+        + halo_px
+        + 1
+    )
 
 
 @njit(nogil=True, cache=True)
-def _dress(look, layout, found, row, column, id_, halo_px, out):  # type: ignore[no-untyped-def]
+def _dress(look, layout, found, row, column, id_, out):  # type: ignore[no-untyped-def]
     """Complete a placed nucleus with outline, brightness, focus and grain."""
     seed = layout.seed
     out[:6] = found[:6]
@@ -85,11 +91,11 @@ def _dress(look, layout, found, row, column, id_, halo_px, out):  # type: ignore
     out[GRAIN_Y] = TEXTURE_PX * unit(seed, row, column, P_GRAIN)
     out[GRAIN_X] = TEXTURE_PX * unit(seed, row, column, P_GRAIN + 1)
     out[ID] = id_
-    out[EXTENT] = out[LONG] * (1 + 3 * wave) + EDGE_REACH * out[BLUR] + halo_px
+    out[BULGE] = 1 + MOST_ROUGH * wave
 
 
 @njit(nogil=True, cache=True)
-def dress(look, layout, found, ids, r0, c0, halo_px):  # type: ignore[no-untyped-def]
+def dress(look, layout, found, ids, r0, c0):  # type: ignore[no-untyped-def]
     """Turn settled bins into a list of nuclei, float64 (n, 16), in the order of their labels."""
     n = 0
     for i in range(found.shape[0]):
@@ -101,7 +107,7 @@ def dress(look, layout, found, ids, r0, c0, halo_px):  # type: ignore[no-untyped
         for j in range(found.shape[1]):
             if found[i, j, RANK] >= 0:
                 id_ = ids[r0 + i, c0 + j]
-                _dress(look, layout, found[i, j], r0 + i, c0 + j, id_, halo_px, out[n])
+                _dress(look, layout, found[i, j], r0 + i, c0 + j, id_, out[n])
                 n += 1
     return out
 
@@ -144,14 +150,19 @@ def _grain(table, y, x):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, inline="always")
-def locate(nucleus, dy, dx):  # type: ignore[no-untyped-def]
-    """Normalised distance of a pixel (1 = outline), and its distance outside in pixels.
+def turned(nucleus, dy, dx):  # type: ignore[no-untyped-def]
+    """A pixel in the frame of the nucleus, where its ellipse is the unit circle; and its square."""
+    u = (dx * nucleus[COS] + dy * nucleus[SIN]) / nucleus[LONG]
+    v = (dy * nucleus[COS] - dx * nucleus[SIN]) / nucleus[SHORT]
+    return u, v, u * u + v * v
+
+
+@njit(nogil=True, cache=True, inline="always")
+def locate(nucleus, u, v, square):  # type: ignore[no-untyped-def]
+    """Normalised distance of a turned pixel (1 = outline), and its distance outside in pixels.
 
     The distance in pixels is first-order, by the gradient of the normalised distance.
     """
-    u = (dx * nucleus[COS] + dy * nucleus[SIN]) / nucleus[LONG]
-    v = (dy * nucleus[COS] - dx * nucleus[SIN]) / nucleus[SHORT]
-    square = u * u + v * v
     if square < 1e-6:
         return 0.0, -nucleus[SHORT]
     rho = math.sqrt(square)
@@ -159,21 +170,26 @@ def locate(nucleus, dy, dx):  # type: ignore[no-untyped-def]
     c2, s2 = c * c - s * s, 2 * c * s
     c3, s3 = c * c2 - s * s2, s * c2 + c * s2
     outline = 1 + nucleus[C2] * c2 + nucleus[S2] * s2 + nucleus[C3] * c3 + nucleus[S3] * s3
-    slope = math.sqrt(
-        c * c / (nucleus[LONG] * nucleus[LONG]) + s * s / (nucleus[SHORT] * nucleus[SHORT])
-    )
-    return rho / outline, (rho - outline) / slope
+    p, q = c / nucleus[LONG], s / nucleus[SHORT]
+    return rho / outline, (rho - outline) / math.sqrt(p * p + q * q)
 
 
 @njit(nogil=True, cache=True)
-def box(nucleus, y0, x0, height, width):  # type: ignore[no-untyped-def]
-    """Rows and columns of a window that a nucleus may touch."""
-    far = nucleus[EXTENT]
-    top = max(math.ceil(nucleus[Y] - far) - y0, 0)
-    low = min(math.floor(nucleus[Y] + far) + 1 - y0, height)
-    left = max(math.ceil(nucleus[X] - far) - x0, 0)
-    right = min(math.floor(nucleus[X] + far) + 1 - x0, width)
-    return top, low, left, right
+def box(nucleus, halo_px, y0, x0, height, width):  # type: ignore[no-untyped-def]
+    """Rows and columns of a window within `halo_px` of a nucleus, and a bound on the square.
+
+    Pixels whose `turned` square exceeds the bound are further than `halo_px` from the outline.
+    """
+    a, b, c, s = nucleus[LONG], nucleus[SHORT], nucleus[COS], nucleus[SIN]
+    bulge = nucleus[BULGE]
+    tall = bulge * math.sqrt(a * a * s * s + b * b * c * c) + halo_px
+    wide = bulge * math.sqrt(a * a * c * c + b * b * s * s) + halo_px
+    top = max(math.ceil(nucleus[Y] - tall) - y0, 0)
+    low = min(math.floor(nucleus[Y] + tall) + 1 - y0, height)
+    left = max(math.ceil(nucleus[X] - wide) - x0, 0)
+    right = min(math.floor(nucleus[X] + wide) + 1 - x0, width)
+    bound = bulge + halo_px / b
+    return top, low, left, right, bound * bound
 
 
 @njit(nogil=True, cache=True)
@@ -185,12 +201,16 @@ def draw_light(look, nuclei, table, y0, x0, out):  # type: ignore[no-untyped-def
     scale = 1.0 / look.texture_px
     for n in range(nuclei.shape[0]):
         nucleus = nuclei[n]
-        top, low, left, right = box(nucleus, y0, x0, out.shape[0], out.shape[1])
+        far = EDGE_REACH * nucleus[BLUR]
+        top, low, left, right, bound = box(nucleus, far, y0, x0, out.shape[0], out.shape[1])
         sharp = EDGE_SCALE / nucleus[BLUR]
         for i in range(top, low):
             for j in range(left, right):
                 dy, dx = y0 + i - nucleus[Y], x0 + j - nucleus[X]
-                d, outside = locate(nucleus, dy, dx)
+                u, v, square = turned(nucleus, dy, dx)
+                if square > bound:
+                    continue
+                d, outside = locate(nucleus, u, v, square)
                 k = int(outside * sharp + 0.5 * (EDGE.size - 1) + 0.5)
                 if k >= EDGE.size:
                     continue
@@ -216,10 +236,13 @@ def draw_labels(nuclei, y0, x0, near, out):  # type: ignore[no-untyped-def]
     """
     for n in range(nuclei.shape[0]):
         nucleus = nuclei[n]
-        top, low, left, right = box(nucleus, y0, x0, out.shape[0], out.shape[1])
+        top, low, left, right, bound = box(nucleus, 0.0, y0, x0, out.shape[0], out.shape[1])
         for i in range(top, low):
             for j in range(left, right):
-                d, _ = locate(nucleus, y0 + i - nucleus[Y], x0 + j - nucleus[X])
+                u, v, square = turned(nucleus, y0 + i - nucleus[Y], x0 + j - nucleus[X])
+                if square > bound:
+                    continue
+                d, _ = locate(nucleus, u, v, square)
                 if np.float32(d) < near[i, j]:
                     near[i, j] = d
                     out[i, j] = np.uint32(nucleus[ID])

@@ -127,30 +127,55 @@ def _vignette(position, field_px):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def expose(camera, light, nodes, y0, x0, out):  # type: ignore[no-untyped-def]
-    """Turn a window of light into camera counts, uint16 (Y, X)."""
-    height, width = light.shape
+def _field_light(camera, y, x0, out):  # type: ignore[no-untyped-def]
+    """Relative light along a row of a window, float64 (X,): vignette and gain of each field."""
     field = camera.field_px
-    columns = np.empty(width)
-    for j in range(width):
-        columns[j] = _vignette(x0 + j, field)
-    node_y, node_x = y0 // NODE_PX, x0 // NODE_PX
+    row = _vignette(y, field)
+    gain, known = 1.0, -1
+    for j in range(out.size):
+        index = (x0 + j) // field
+        if index != known:
+            gain = 0.98 + 0.04 * unit(camera.seed, y // field, index, P_GAIN)
+            known = index
+        out[j] = gain * (1 - camera.uneven * (row + _vignette(x0 + j, field)))
+
+
+@njit(nogil=True, cache=True)
+def _tissue_light(nodes, y, y0, x0, out):  # type: ignore[no-untyped-def]
+    """Density along a row of a window, float64 (X,), bilinear between the nodes."""
+    n, t = y // NODE_PX - y0 // NODE_PX, (y % NODE_PX) / NODE_PX
+    for j in range(out.size):
+        x = x0 + j
+        m, s = x // NODE_PX - x0 // NODE_PX, (x % NODE_PX) / NODE_PX
+        left = nodes[n, m] * (1 - t) + nodes[n + 1, m] * t
+        right = nodes[n, m + 1] * (1 - t) + nodes[n + 1, m + 1] * t
+        out[j] = left * (1 - s) + right * s
+
+
+@njit(nogil=True, cache=True)
+def expose(camera, light, nodes, y0, x0, out):  # type: ignore[no-untyped-def]
+    """Turn a window of light into camera counts, uint16 (Y, X).
+
+    Shot and read noise are one normal deviate; a draw of 64 bits serves four pixels.
+    """
+    height, width = light.shape
+    lit, thick = np.empty(width), np.empty(width)
+    floor = camera.read_noise * camera.read_noise
+    mask = np.uint64((1 << NORMAL_BITS) - 1)
     for i in range(height):
         y = y0 + i
-        row, ny, ty = _vignette(y, field), y // NODE_PX - node_y, (y % NODE_PX) / NODE_PX
+        _field_light(camera, y, x0, lit)
+        _tissue_light(nodes, y, y0, x0, thick)
+        bits, known = np.uint64(0), -1
         for j in range(width):
             x = x0 + j
-            nx, tx = x // NODE_PX - node_x, (x % NODE_PX) / NODE_PX
-            thick = (nodes[ny, nx] * (1 - tx) + nodes[ny, nx + 1] * tx) * (1 - ty)
-            thick += (nodes[ny + 1, nx] * (1 - tx) + nodes[ny + 1, nx + 1] * tx) * ty
-            gain = 0.98 + 0.04 * unit(camera.seed, y // field, x // field, P_GAIN)
-            gain *= 1 - camera.uneven * (row + columns[j])
-            value = camera.brightness * (light[i, j] + camera.haze * thick) * gain
+            if x >> 2 != known:
+                known = x >> 2
+                bits = draw(camera.seed, y, known, P_GAIN + 1)
+            value = camera.brightness * (light[i, j] + camera.haze * thick[j]) * lit[j]
             value += camera.background
-            bits = draw(camera.seed, y, x >> 2, P_GAIN + 1) >> np.uint64(16 * (x & 3))
-            noise = NORMAL[bits & np.uint64((1 << NORMAL_BITS) - 1)]
-            spread = camera.shot_gain * value + camera.read_noise * camera.read_noise
-            value += noise * math.sqrt(spread)
+            noise = NORMAL[(bits >> np.uint64(16 * (x & 3))) & mask]
+            value += noise * math.sqrt(camera.shot_gain * value + floor)
             value = min(max(value, 0.0), float(camera.full_scale))
             out[i, j] = np.uint16(int(value / camera.quantum) * camera.quantum)
 

@@ -67,7 +67,7 @@ def encode(area: NDArray[Any]) -> bytes:
         chunk = np.zeros((CHUNK_PX, CHUNK_PX), area.dtype)
         chunk[: area.shape[0], : area.shape[1]] = area
     differenced = imagecodecs.delta_encode(chunk)
-    return bytes(imagecodecs.zlib_encode(differenced.tobytes(), level=DEFLATE_LEVEL))
+    return bytes(imagecodecs.deflate_encode(differenced.tobytes(), level=DEFLATE_LEVEL))
 
 
 class Halver(Protocol):

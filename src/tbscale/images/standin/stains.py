@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tbscale.images.standin.draw import BLUR, EDGE_SCALE, ID, LIGHT, box, locate
+from tbscale.images.standin.draw import BLUR, EDGE_SCALE, ID, LIGHT, box, locate, turned
 from tbscale.images.standin.fields import rough_noise, stream_seed
 from tbscale.images.standin.hashing import EDGE, GAUSS, GAUSS_REACH, normal, unit
 from tbscale.images.standin.placement import X, Y
@@ -120,24 +120,27 @@ def draw_cells(nuclei, rim, membrane, y0, x0, out):  # type: ignore[no-untyped-d
         nucleus = nuclei[n]
         if nucleus[LIGHT] <= 0:
             continue
-        top, low, left, right = box(nucleus, y0, x0, out.shape[0], out.shape[1])
+        far = rim + GAUSS_REACH * math.sqrt(1.0 + nucleus[BLUR] * nucleus[BLUR])
+        top, low, left, right, bound = box(nucleus, far, y0, x0, out.shape[0], out.shape[1])
         sharp = EDGE_SCALE / nucleus[BLUR]
         for i in range(top, low):
             for j in range(left, right):
-                _, outside = locate(nucleus, y0 + i - nucleus[Y], x0 + j - nucleus[X])
+                u, v, square = turned(nucleus, y0 + i - nucleus[Y], x0 + j - nucleus[X])
+                if square > bound:
+                    continue
+                _, outside = locate(nucleus, u, v, square)
                 beyond = outside - rim
                 k = int(beyond * sharp + middle)
-                if k >= EDGE.size:
-                    continue
-                light = 0.12 * EDGE[max(k, 0)]
+                k = min(max(k, 0), EDGE.size - 1)
                 if membrane:
+                    light = 0.12 * EDGE[k]
                     g = int(beyond * beyond / (1.0 + nucleus[BLUR] * nucleus[BLUR]) * gauss)
                     if g < GAUSS.size:
                         light += GAUSS[g]
                 else:
                     inner = int(outside * sharp + middle)
                     covered = EDGE[min(max(inner, 0), EDGE.size - 1)]
-                    light = EDGE[max(k, 0)] * (1 - 0.6 * covered)
+                    light = EDGE[k] * (1 - 0.6 * covered)
                 out[i, j] = max(out[i, j], np.float32(light * nucleus[LIGHT]))
 
 

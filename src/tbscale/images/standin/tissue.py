@@ -46,12 +46,11 @@ from tbscale.images.standin.variety import training_spec
 def nuclei_in(spec: TissueSpec, y: slice, x: slice, stain: Stain = NUCLEAR) -> NDArray[np.float64]:
     """List the nuclei that can touch a window, in the order of their labels; float64 (n, 16)."""
     layout, fields = layout_of(spec), fields_of(spec)
-    rim = rim_px(spec, stain)
-    far = largest_extent_px(spec, rim) + MAX_SHIFT_PX
+    far = largest_extent_px(spec, rim_px(spec, stain)) + MAX_SHIFT_PX
     r0, r1, c0, c1 = bins_around(layout, y, x, far)
     found = settle(layout, fields, r0, r1, c0, c1)
     look = look_of(spec, stream_seed(spec.seed, 4))
-    nuclei: NDArray[np.float64] = dress(look, layout, found, label_ids(spec), r0, c0, rim)
+    nuclei: NDArray[np.float64] = dress(look, layout, found, label_ids(spec), r0, c0)
     down, right = shift_px(spec, stain)
     nuclei[:, Y] += down
     nuclei[:, X] += right
