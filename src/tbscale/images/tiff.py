@@ -43,7 +43,7 @@ def open_tiff(path: Path) -> Image:
     ------
     ImageError : not a TIFF, damaged, without images, or with axes that make no plane
     """
-    with _collect_warnings() as warnings:
+    with _collect_warnings() as warnings, _said_if_damaged(path):
         tif = _open_file(path)
         try:
             series = _first_series(tif, path)
@@ -98,13 +98,21 @@ def _open_file(path: Path) -> tifffile.TiffFile:
         raise ImageError(f"{path} cannot be opened ({_words(error)}); copy it again") from error
 
 
-def _first_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+@contextmanager
+def _said_if_damaged(path: Path) -> Iterator[None]:
+    """Turn whatever tifffile raises on a damaged index into one sentence."""
     try:
-        series = [s for s in tif.series if prod(s.shape) > 0]
+        yield
+    except ImageError:
+        raise
     except Exception as error:  # as above
         raise ImageError(
             f"{path} is a damaged TIFF ({_words(error)}); copy or export it again"
         ) from error
+
+
+def _first_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    series = [s for s in tif.series if prod(s.shape) > 0]
     if not series:
         raise ImageError(f"{path} is a TIFF without an image; export it again")
     first = series[0]
@@ -121,7 +129,8 @@ def _first_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries
 
 
 def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 @dataclass
@@ -163,7 +172,8 @@ class TiffSource:
 
     def levels(self) -> tuple[Level, ...]:
         """Facts of each level."""
-        return tuple(self._describe(i, level) for i, level in enumerate(self._levels))
+        with _said_if_damaged(self.path):
+            return tuple(self._describe(i, level) for i, level in enumerate(self._levels))
 
     def _describe(self, index: int, level: tifffile.TiffPageSeries) -> Level:
         page = level.keyframe
@@ -187,7 +197,7 @@ class TiffSource:
         series = self._levels[level]
         shape = self._level_shape(series)
         first = self._first_value(shape, channel, z, t)
-        with self._lock:
+        with self._lock, _said_if_damaged(self.path):
             if self._is_one_run(series):
                 return self._run_plane(series, first, shape)
             return self._page_plane(series, first)
@@ -264,10 +274,11 @@ class TiffSource:
 
 def _raw_plane(page: tifffile.TiffPage, layout: Layout, file: FileBytes) -> RawPlane:
     n_chunks = layout.first + layout.grid[0]
-    if len(page.dataoffsets) < n_chunks:
+    listed = min(len(page.dataoffsets), len(page.databytecounts))
+    if listed < n_chunks:
         raise ImageError(
-            f"{file.path} is damaged: page {page.index} lists {len(page.dataoffsets)} strips and "
-            f"its size asks for {n_chunks}; export the file again"
+            f"{file.path} is damaged: page {page.index} lists {listed} strips and its size asks "
+            f"for {n_chunks}; export the file again"
         )
     offsets = tuple(
         offset if count else 0

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tbscale.errors import ImageError
 from tbscale.images.plane import ByteCount, region_bounds
 
+LARGEST_READ_BYTES = 2**22  # of rows at once, so that a large region is not held twice
 JPEG_CODECS = (6, 7, 34892, 33007)  # their chunks need the tables of the page
 
 
@@ -30,6 +31,7 @@ class FileBytes:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDONLY)
+        self._size = os.fstat(self._fd).st_size
         weakref.finalize(self, os.close, self._fd)
 
     def read_at(self, offset: int, count: int) -> bytes:
@@ -39,14 +41,16 @@ class FileBytes:
         ------
         ImageError : the file ends before
         """
+        if offset + count > self._size:
+            raise ImageError(
+                f"{self.path} is truncated or damaged: it asks for {count} bytes at byte {offset} "
+                f"and has {self._size}; copy the file again"
+            )
         parts = []
         while count > 0:
-            part = os.pread(self._fd, count, offset)
+            part = os.pread(self._fd, count, offset)  # at most 2 GiB at once on Linux
             if not part:
-                raise ImageError(
-                    f"{self.path} is truncated: {count} bytes are missing at byte {offset}; "
-                    "copy the file again"
-                )
+                raise ImageError(f"{self.path} shrank while it was read; copy the file again")
             parts.append(part)
             count, offset = count - len(part), offset + len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -145,7 +149,7 @@ class DecodedPlane:
             tables = {"jpegtables": self.page.jpegtables, "jpegheader": self.page.jpegheader}
         try:
             chunk, _, _ = self.page.decode(data, index, **tables)
-        except (ValueError, RuntimeError, NotImplementedError, TypeError, ImportError) as error:
+        except Exception as error:  # codecs raise what they like
             raise ImageError(
                 f"{self.file.path}: chunk {index} of page {self.page.index} cannot be decoded as "
                 f"{codec_name(self.page)} ({error}); copy or export the file again"
@@ -202,7 +206,7 @@ class RawPlane:
         return self.count.total
 
     def read(self, y: slice, x: slice) -> NDArray[Any]:
-        """Pixels of the region; memory is the region, and a strip where samples interleave."""
+        """Pixels of the region; memory is the region and `LARGEST_READ_BYTES`."""
         y0, y1, x0, x1 = region_bounds(self.shape, y, x)
         out = np.full((y1 - y0, x1 - x0), self.fill, self.dtype)
         for index, top, _ in self.layout.meeting(y0, y1, x0, x1):
@@ -215,11 +219,12 @@ class RawPlane:
         return out
 
     def _runs(self, first: int, last: int, x0: int, x1: int) -> Iterator[tuple[int, int]]:
-        """Rows that lie together in the file for these columns: all, or one by one."""
+        """Rows to read at once: one by one, or several where whole rows follow each other."""
+        step = 1
         if x1 - x0 == self.shape[1]:
-            yield first, last
-        else:
-            yield from ((row, row + 1) for row in range(first, last))
+            row_bytes = max(1, self.shape[1] * self.samples * self.stored.itemsize)
+            step = max(1, LARGEST_READ_BYTES // row_bytes)
+        yield from ((row, min(row + step, last)) for row in range(first, last, step))
 
     def _rows(self, base: int, start: int, stop: int, x0: int, x1: int) -> NDArray[Any]:
         pixel_bytes = self.samples * self.stored.itemsize
