@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tbscale import __version__
 from tbscale.bench.quantities import scope_of
-from tbscale.book import bibtex, facts, figures, formats, tables
+from tbscale.book import bibtex, data_tables, facts, figures, formats, tables
 from tbscale.book.drawing import Drawing
 from tbscale.book.markdown import badge
 from tbscale.book.shelf import Entry, ProfileSet, Shelf
@@ -67,6 +67,7 @@ class PageContext:
             "badges": self.badges,
             "tables": tables,
             "facts": facts,
+            "data_tables": data_tables,
         }
 
     def link(self, entry: Entry, words: str = "") -> str:
