@@ -21,6 +21,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
 from tbscale.errors import ImageError
+from tbscale.images.damage import one_line
 from tbscale.images.image import Image, Level
 from tbscale.images.omezarr_metadata import Multiscale, parse_multiscale
 from tbscale.images.plane import ByteCount, Plane, region_bounds
@@ -99,7 +100,7 @@ class ZarrPlane:
         except Exception as error:  # codecs raise what they like
             raise ImageError(
                 f"{self.path}: a chunk in region {y0}:{y1},{x0}:{x1} cannot be read "
-                f"({type(error).__name__}: {error}); copy or export the image again"
+                f"({one_line(error)}); copy or export the image again"
             ) from error
         return np.array(found, dtype=self.dtype, order="C").reshape(y1 - y0, x1 - x0)
 
@@ -127,7 +128,7 @@ def open_omezarr(path: Path) -> Image:
         size_t=multiscale.length("T", top.shape),
         is_photograph=False,
         pixel_size_um=multiscale.pixel_size_um,
-        notes=(*multiscale.notes, *source.notes),
+        notes=(*multiscale.notes, *multiscale.name_notes(tuple(top.shape)), *source.notes),
         source=source,
     )
 
@@ -139,24 +140,30 @@ def _said_in_one_sentence(path: Path) -> Iterator[None]:
         yield
     except ImageError:
         raise
+    except zarr.errors.ContainsArrayError:
+        raise _an_array(path) from None
     except zarr.errors.NodeNotFoundError as error:
         if (path / ".zgroup").exists() or _node_type(path) == "group":
             raise ImageError(
                 f"{path} lists an array that is not there ({error}); copy the image again"
             ) from None
         if (path / ".zarray").exists() or _node_type(path) == "array":
-            raise ImageError(
-                f"{path} is a Zarr array, not an OME-Zarr image; pass the group that holds it"
-            ) from None
+            raise _an_array(path) from None
         raise ImageError(
             f"{path} is a directory and no OME-Zarr image; pass the directory with zarr.json or "
             ".zattrs in it, or a TIFF file"
         ) from None
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, IndexError, OSError) as error:
+    except Exception as error:  # metadata may be anything, and breaks in as many ways
         raise ImageError(
-            f"{path} cannot be opened as OME-Zarr ({type(error).__name__}: {error}); repair its "
-            "metadata or export it again"
+            f"{path} cannot be opened as OME-Zarr ({one_line(error)}); "
+            "repair its metadata or export it again"
         ) from error
+
+
+def _an_array(path: Path) -> ImageError:
+    return ImageError(
+        f"{path} is a Zarr array, not an OME-Zarr image; pass the group that holds it"
+    )
 
 
 def _node_type(path: Path) -> str | None:

@@ -48,6 +48,15 @@ class Multiscale:
         names = list(self.names) if len(self.names) == count else [""] * count
         return name_channels(names)
 
+    def name_notes(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """What to tell of names that do not fit the channels."""
+        count = prod(self._channel_lengths(shape))
+        if not self.names or len(self.names) == count:
+            return ()
+        return (
+            f"the metadata has {len(self.names)} names for {count} channels: they are not used",
+        )
+
     def fix(self, channel: int, z: int, t: int, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Index along every axis but Y and X."""
         lengths = self._channel_lengths(shape)
@@ -135,10 +144,11 @@ def _pixel_size_um(
     found = False
     for owner in (multiscale, dataset):
         for transform in owner.get("coordinateTransformations", ()):
-            if transform.get("type") == "scale" and "scale" in transform:
-                scale, found = scale * np.asarray(transform["scale"], dtype=float), True
+            factors = transform.get("scale", ())
+            if transform.get("type") == "scale" and len(factors) == len(axes):
+                scale, found = scale * np.asarray(factors, dtype=float), True
     units = [a.get("unit") if isinstance(a, dict) else None for a in axes[-2:]]
-    factors = [MICROMETRES.get(str(unit)) for unit in units]
-    if not found or factors[0] is None or factors[1] is None:
+    y_um, x_um = (MICROMETRES.get(str(unit)) for unit in units)
+    if not found or y_um is None or x_um is None:
         return None
-    return float(scale[-2]) * factors[0], float(scale[-1]) * factors[1]
+    return float(scale[-2]) * y_um, float(scale[-1]) * x_um

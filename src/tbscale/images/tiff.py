@@ -19,6 +19,7 @@ import numpy as np
 import tifffile
 
 from tbscale.errors import ImageError
+from tbscale.images.damage import one_line
 from tbscale.images.image import Image, Level
 from tbscale.images.plane import Plane
 from tbscale.images.tiff_metadata import describe_series
@@ -95,7 +96,7 @@ def _open_file(path: Path) -> tifffile.TiffFile:
             "OME-Zarr, such as bfconvert or bioformats2raw write"
         ) from None
     except Exception as error:  # tifffile parses what it is given; damage shows in many ways
-        raise ImageError(f"{path} cannot be opened ({_words(error)}); copy it again") from error
+        raise ImageError(f"{path} cannot be opened ({one_line(error)}); copy it again") from error
 
 
 @contextmanager
@@ -107,7 +108,7 @@ def _said_if_damaged(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # as above
         raise ImageError(
-            f"{path} is a damaged TIFF ({_words(error)}); copy or export it again"
+            f"{path} is a damaged TIFF ({one_line(error)}); copy or export it again"
         ) from error
 
 
@@ -126,11 +127,6 @@ def _first_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries
             f"{path} stores transformed values ({first.kind}); export it as a plain TIFF"
         )
     return first
-
-
-def _words(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 @dataclass

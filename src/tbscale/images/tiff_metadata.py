@@ -49,6 +49,12 @@ def describe_series(
     lengths = dict(zip(axes, shape, strict=True))
     if ome is not None and not _agrees(ome, lengths, series, notes):
         ome = None
+    listed = sum(page is not None for s in tif.series for page in s)
+    if series.kind == "ome" and not series.is_multifile and listed < len(tif.pages):
+        notes.append(
+            f"the OME-XML lists {listed} of the file's {len(tif.pages)} pages: the others are "
+            "left out"
+        )
     if len(tif.series) > 1:
         notes.append(f"the file holds {len(tif.series)} images: the first is read")
     is_photograph = _is_photograph(series.keyframe)

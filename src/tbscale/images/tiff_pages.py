@@ -19,6 +19,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
+from tbscale.images.damage import one_line
 from tbscale.images.plane import ByteCount, region_bounds
 
 LARGEST_READ_BYTES = 2**22  # of rows at once, so that a large region is not held twice
@@ -152,7 +153,7 @@ class DecodedPlane:
         except Exception as error:  # codecs raise what they like
             raise ImageError(
                 f"{self.file.path}: chunk {index} of page {self.page.index} cannot be decoded as "
-                f"{codec_name(self.page)} ({error}); copy or export the file again"
+                f"{codec_name(self.page)} ({one_line(error)}); copy or export the file again"
             ) from error
         plane: NDArray[Any] = chunk[self.layout.depth, :, :, self.layout.sample]
         return plane
