@@ -54,9 +54,10 @@ class Entry:
         return weights.name if weights else str(self.record.parameters.get("model", "–"))
 
     @property
-    def variant(self) -> tuple[str, str, str]:
-        """What a newer record must share to replace this one: machine, model, device."""
-        return (self.machine, self.model, str(self.record.parameters.get("device", "cpu")))
+    def variant(self) -> tuple[str, str, str, bool]:
+        """What a newer record must share to replace this one: machine, model, device, place."""
+        device = str(self.record.parameters.get("device", "cpu"))
+        return (self.machine, self.model, device, self.published)
 
     @property
     def completed(self) -> bool:
@@ -124,8 +125,14 @@ class ProfileSet:
 
     @property
     def leading(self) -> Entry:
-        """The record that the page shows first: the newest one, completed if there is any."""
-        return next((entry for entry in self.current if entry.completed), self.current[0])
+        """The record that the page shows first: published, completed, newest, in this order."""
+        return max(self.current, key=lambda one: (one.published, one.completed, _age(one)))
+
+    @property
+    def shown(self) -> tuple[Entry, ...]:
+        """The leading record, then those measured here and not yet published."""
+        here = (one for one in self.current if not one.published)
+        return tuple({one.record.id: one for one in (self.leading, *here)}.values())
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,10 @@ class Shelf:
     def of_experiment(self, name: str) -> tuple[Entry, ...]:
         """Records of one experiment, oldest first."""
         return tuple(entry for entry in self.entries if entry.record.experiment == name)
+
+    def newest_of(self, experiment: str) -> Entry | None:
+        """The newest record of one experiment; None where there is none."""
+        return next(reversed(self.of_experiment(experiment)), None)
 
 
 def load_shelf(published: Path, others: Sequence[Path] = ()) -> Shelf:

@@ -58,23 +58,33 @@ OUTCOME = (number("wall time"), number("peak memory"), number("cells"), text("la
 
 
 def headline_table(sets: Iterable[ProfileSet], root: str) -> str:
-    """The leading record of each set: image, engine, machine, outcome, link to its profile."""
-    rows = []
-    for one in sets:
-        entry = one.leading
-        data = entry.record.dataset
-        name = f"[{cell(data.name)}]({root}profiles/{one.slug}.md) {origin_badge(entry.record)}"
-        what = [name, formats.shape(data.shape), entry.record.engine.name]
-        rows.append([*what, *outcome_cells(entry), cell(machine_text(entry.record.machine))])
-    columns = [text("image"), text("plane (Y, X)"), text("engine"), *OUTCOME, text("machine")]
-    return table(columns, rows)
+    """The records each set shows: image, engine, outcome, machine, link to its profile."""
+    rows = [
+        [
+            f"[{cell(one.dataset)}]({root}profiles/{one.slug}.md) {_labels(entry)}",
+            entry.record.engine.name,
+            *outcome_cells(entry),
+            cell(machine_text(entry.record.machine)),
+        ]
+        for one in sets
+        for entry in one.shown
+    ]
+    return table([text("image"), text("engine"), *OUTCOME, text("machine")], rows)
+
+
+def _labels(entry: Entry) -> str:
+    return origin_badge(entry.record) + _here(entry)
+
+
+def _here(entry: Entry) -> str:
+    return "" if entry.published else " " + badge("measured here", "local")
 
 
 def machines_table(one: ProfileSet, root: str) -> str:
     """The current records of a set beside each other, one line for each machine and model."""
     rows = [
         [
-            cell(machine_text(entry.record.machine)),
+            cell(machine_text(entry.record.machine)) + _here(entry),
             cell(entry.model),
             *outcome_cells(entry),
             f"[{entry.address}]({root}records/{entry.address}.md)",
