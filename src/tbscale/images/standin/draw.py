@@ -73,7 +73,8 @@ def largest_extent_px(spec: TissueSpec, halo_px: float = 0.0) -> float:
 def _dress(look, layout, found, row, column, id_, out):  # type: ignore[no-untyped-def]
     """Complete a placed nucleus with outline, brightness, focus and grain."""
     seed = layout.seed
-    out[:6] = found[:6]
+    for column_ in range(6):
+        out[column_] = found[column_]
     wave = look.roughness
     out[C2] = wave * (2 * unit(seed, row, column, P_WAVE) - 1)
     out[S2] = wave * (2 * unit(seed, row, column, P_WAVE + 1) - 1)
@@ -114,7 +115,7 @@ def dress(look, layout, found, ids, r0, c0):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def _make_texture(n):  # type: ignore[no-untyped-def]
-    """White noise of a hash, smoothed by two periodic box filters; mean 0, deviation 1."""
+    """White noise of a hash, smoothed by two periodic box filters; float64 (n, n)."""
     raw = np.empty((n, n))
     for i in range(n):
         for j in range(n):
@@ -127,14 +128,14 @@ def _make_texture(n):  # type: ignore[no-untyped-def]
                     for dj in range(width):
                         smooth[i, j] += raw[(i + di) % n, (j + dj) % n]
         raw = smooth
-    return (raw / raw.std()).astype(np.float32)
+    return raw
 
 
 @lru_cache(maxsize=1)
 def texture() -> NDArray[np.float32]:
     """The chromatin grain that all nuclei sample, each at its own place; float32 (256, 256)."""
-    grain: NDArray[np.float32] = _make_texture(TEXTURE_PX)
-    return grain
+    raw = _make_texture(TEXTURE_PX)
+    return np.asarray((raw - raw.mean()) / raw.std(), dtype=np.float32)
 
 
 @njit(nogil=True, cache=True, inline="always")

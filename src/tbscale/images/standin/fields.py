@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -33,10 +34,9 @@ class Fields(NamedTuple):
 @njit(nogil=True, cache=True)
 def value_noise(seed, y, x, purpose):  # type: ignore[no-untyped-def]
     """Smooth noise in [0, 1] with a period of one unit of y and x."""
-    iy, ix = np.floor(y), np.floor(x)
-    ty, tx = y - iy, x - ix
+    ky, kx = math.floor(y), math.floor(x)
+    ty, tx = y - ky, x - kx
     ty, tx = ty * ty * (3 - 2 * ty), tx * tx * (3 - 2 * tx)
-    ky, kx = np.int64(iy), np.int64(ix)
     top = unit(seed, ky, kx, purpose) * (1 - tx) + unit(seed, ky, kx + 1, purpose) * tx
     low = unit(seed, ky + 1, kx, purpose) * (1 - tx) + unit(seed, ky + 1, kx + 1, purpose) * tx
     return top * (1 - ty) + low * ty

@@ -32,7 +32,7 @@ def draw(seed, row, column, purpose):  # type: ignore[no-untyped-def]
     return mix(h ^ (np.uint64(column) * np.uint64(0x8CB92BA72F3D8DD7)))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def unit(seed, row, column, purpose):  # type: ignore[no-untyped-def]
     """A float64 in [0, 1)."""
     return float(draw(seed, row, column, purpose) >> np.uint64(11)) * _TO_UNIT
@@ -67,7 +67,7 @@ GAUSS_REACH = 3.5
 GAUSS = _gauss(2049, GAUSS_REACH)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True)
 def normal(seed, row, column, purpose):  # type: ignore[no-untyped-def]
     """A standard normal deviate (float64) for a place and a purpose."""
     return float(NORMAL[draw(seed, row, column, purpose) >> np.uint64(64 - NORMAL_BITS)])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from tbscale.errors import DatasetError
@@ -162,6 +163,26 @@ def _describe(what: StandIn, kind: str) -> str:
     )
 
 
+def _refuse_to_replace(path: Path) -> None:
+    """A stand-in may be written again; nothing else is overwritten."""
+    if not path.exists():
+        return
+    try:
+        with tifffile.TiffFile(path) as tif:
+            known = "stand-in of " in tif.pages.first.description
+    except tifffile.TiffFileError:
+        known = False
+    if not known:
+        raise DatasetError(f"{path} exists and is no stand-in; remove it, or pass another --out")
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @contextmanager
 def _told_in_one_sentence(out: Path) -> Iterator[None]:
     """Turn what a disk refuses into one sentence."""
@@ -190,10 +211,10 @@ def write_stand_in(
 
     Raises
     ------
-    DatasetError : the files cannot be written there
+    DatasetError : the files cannot be written there, or others are there already
     """
     labels = labels_path(out)
-    threads = workers or len(os.sched_getaffinity(0))
+    threads = workers or _cores()
     tell = progress or (lambda pixels: None)
     parts = [path.with_name(f".{path.name}.{os.getpid()}.partial") for path in (out, labels)]
     drawings = [image_drawing(what), labels_drawing(what)]
@@ -201,6 +222,8 @@ def write_stand_in(
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(out))
+        _refuse_to_replace(out)
+        _refuse_to_replace(labels)
         nuclei_count(what.tissue)  # numbers the labels once, before the threads need them
         try:
             for part, drawing in zip(parts, drawings, strict=True):
