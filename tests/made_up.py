@@ -55,6 +55,7 @@ def made_up_pass(instrument: str, walls: list[float], plain_first: float) -> dic
         "ended": "completed",
         "ended_detail": None,
         "overhead_ratio": None if instrument == "plain" else walls[0] / plain_first,
+        "prepare_s": 6.5,
         "start_rss_bytes": 400_000_000,
         "peak_rss_bytes": 1_010_000_000,
         "tree_peak_rss_bytes": 1_000_000_000,

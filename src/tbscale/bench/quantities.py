@@ -80,6 +80,7 @@ QUANTITIES: dict[str, Quantity] = {
     "TimedLine.time_s": _local("s", "time in the line under line_profiler"),
     "TimedLine.share": _local("share", "share of its function's time"),
     "Pass.overhead_ratio": _local("ratio", "first repeat's wall over the plain pass's first"),
+    "Pass.prepare_s": _local("s", "imports and loading of weights"),
     "Pass.start_rss_bytes": _portable("bytes", "resident memory before the first repeat"),
     "Pass.peak_rss_bytes": _portable("bytes", "largest resident memory of the process's life"),
     "Pass.tree_peak_rss_bytes": _portable("bytes", "largest sampled sum over the process tree"),

@@ -14,26 +14,44 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
+from tbscale.bench.schema_machine import (
+    Bytes,
+    Code,
+    Count,
+    Cpu,
+    Gpu,
+    Load,
+    Machine,
+    Memory,
+    Part,
+    Scalar,
+    Seconds,
+    Sha256,
+    Share,
+    Slug,
+    Storage,
+    Threads,
+)
 from tbscale.steps import STEPS
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Code",
+    "Cpu",
+    "Gpu",
+    "Load",
+    "Machine",
+    "Memory",
+    "Part",
+    "Record",
+    "Storage",
+    "Threads",
+]
 
 SCHEMA_VERSION = 1
 OVERHEAD_TOLERANCE = 1e-6  # an overhead ratio is checked against the walls it was made of
-
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Bytes = Annotated[int, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
-Scalar = str | bool | int | float | None
-
-
-class Part(BaseModel):
-    """Base of every part: no unknown field, no change after it was made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Dataset(Part):
@@ -76,80 +94,6 @@ class Weights(Part):
 
     name: str
     sha256: Sha256
-
-
-class Cpu(Part):
-    """The processor, with the instruction sets that change the arithmetic's speed."""
-
-    model: str
-    physical_cores: Count | None
-    logical_cores: Count
-    flags: tuple[str, ...]
-    max_mhz: float | None
-    cache_l1d_bytes: Bytes | None
-    cache_l2_bytes: Bytes | None
-    cache_l3_bytes: Bytes | None
-
-
-class Memory(Part):
-    """Main memory, and what a control group leaves of it (null: no limit)."""
-
-    total_bytes: Bytes
-    swap_bytes: Bytes
-    cgroup_limit_bytes: Bytes | None
-    cgroup_cpus: float | None
-
-
-class Storage(Part):
-    """Where the image lay."""
-
-    kind: Literal["ssd", "hdd", "network", "memory", "virtual", "unknown"]
-    filesystem: str
-
-
-class Gpu(Part):
-    """One accelerator."""
-
-    name: str
-    memory_bytes: Bytes
-    driver: str
-
-
-class Load(Part):
-    """How busy the machine was with other work: 1-minute load and share of CPU in use."""
-
-    load_1min: float | None
-    cpu_share: Share
-
-
-class Machine(Part):
-    """Where it ran. No host name, no user name."""
-
-    cpu: Cpu
-    memory: Memory
-    storage: Storage
-    gpus: tuple[Gpu, ...]
-    os: str
-    python: str
-    load_before: Load
-    load_after: Load
-
-
-class Threads(Part):
-    """Threads that each library was told to use; null where it is not loaded."""
-
-    requested: Count
-    torch: Count | None
-    numba: Count | None
-    opencv: Count | None
-    environment: dict[str, str]
-
-
-class Code(Part):
-    """Which state of this package ran; null outside a clone."""
-
-    commit: str | None
-    dirty: bool | None
 
 
 class Span(Part):
@@ -240,7 +184,8 @@ class Pass(Part):
 
     `peak_rss_bytes` is the process's lifetime maximum as the operating system counts it, imports
     and weights included; `start_rss_bytes` is before the first repeat. `tree_peak_rss_bytes` is
-    the largest sampled sum over the process and its children. `overhead_ratio` is the first
+    the largest sampled sum over the process and its children. `prepare_s` is imports and loading
+    of weights, outside every repeat. `overhead_ratio` is the first
     repeat's wall over that of the plain pass's first repeat: both start cold.
     """
 
@@ -250,6 +195,7 @@ class Pass(Part):
     ended: Literal["completed", "out_of_memory", "time_limit", "error"]
     ended_detail: str | None
     overhead_ratio: float | None
+    prepare_s: Seconds
     start_rss_bytes: Bytes
     peak_rss_bytes: Bytes
     tree_peak_rss_bytes: Bytes

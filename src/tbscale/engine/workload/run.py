@@ -7,17 +7,20 @@ import logging
 import resource
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tbscale.engine.workload.engines import Prepared, Segmentation, find_engine, prepare
+from tbscale.engine.workload.engines import Prepared, Segmentation, prepare
 from tbscale.engine.workload.image import image_facts
+from tbscale.engine.workload.instruments import instrument
 from tbscale.engine.workload.job import Job
 from tbscale.engine.workload.labels import label_facts, write_labels
 from tbscale.engine.workload.sampler import RssSampler, step_peaks, thin_samples, thin_spans
 from tbscale.engine.workload.threads import fix_threads, thread_facts
+from tbscale.errors import RunError
 from tbscale.steps import StepClock
 
 logger = logging.getLogger(__name__)
@@ -29,6 +32,7 @@ def run_job(job: Job) -> Json:
 
     Memory is read before labels are counted and pixels hashed, and neither is timed.
     """
+    check_repeats(job)
     started = time.perf_counter()
     prepared = prepare(job)
     fix_threads(job.threads)
@@ -48,6 +52,15 @@ def run_job(job: Job) -> Json:
     return report | _outcome(job, segmentation)
 
 
+def check_repeats(job: Job) -> None:
+    """RunError where nothing would be measured."""
+    if job.repeats < 1 or job.warm_ups < 0:
+        raise RunError(
+            f"{job.repeats} repeats after {job.warm_ups} warm-ups measure nothing; "
+            "pass at least 1 repeat and 0 warm-ups"
+        )
+
+
 def peak_rss_bytes() -> int:
     """Largest resident memory of this process's life, as the operating system counts it."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -55,32 +68,25 @@ def peak_rss_bytes() -> int:
 
 
 def _repeat(job: Job, prepared: Prepared) -> tuple[list[Json], Json | None, Segmentation]:
-    """All warm-ups and repeats; line_profiler watches the repeats where the job asks for it."""
-    profiler = None
-    functions = find_engine(job.engine).functions
-    if job.instrument == "line_profiler":
-        from tbscale.engine.workload import lines
-
-        profiler = lines.make_profiler(functions)
-        profiler.enable_by_count()
+    """All warm-ups and repeats, watched by the job's instrument."""
     repeats = []
-    for number in range(job.warm_ups + job.repeats):
-        warm_up = number < job.warm_ups
-        name = "warm-up" if warm_up else f"repeat {number - job.warm_ups + 1} of {job.repeats}"
-        repeat, segmentation = run_once(prepared, f"{job.instrument}, {name}")
-        repeats.append({"warm_up": warm_up, **repeat})
-    table = None
-    if profiler is not None:
-        profiler.disable_by_count()
-        table = lines.line_table(profiler, functions)
-    return repeats, table, segmentation
+    with instrument(job) as watch:
+        for number in range(job.warm_ups + job.repeats):
+            warm_up = number < job.warm_ups
+            name = "warm-up" if warm_up else f"repeat {number - job.warm_ups + 1} of {job.repeats}"
+            label = f"{job.instrument}, {name}"
+            # scalene would count the sampler's waiting as half of the time of every step
+            repeat, segmentation = run_once(prepared, label, sampled=job.instrument != "scalene")
+            repeats.append({"warm_up": warm_up, **repeat})
+    return repeats, watch.table(), segmentation
 
 
-def run_once(prepared: Prepared, label: str) -> tuple[Json, Segmentation]:
+def run_once(prepared: Prepared, label: str, *, sampled: bool = True) -> tuple[Json, Segmentation]:
     """One run with its steps, memory and counts."""
     gc.collect()
     clock = StepClock(synchronise=prepared.synchronise)
-    with RssSampler(clock, label) as sampler:
+    sampler = RssSampler(clock, label)
+    with sampler if sampled else nullcontext():
         cpu_s = _cpu_s()
         clock.restart()
         segmentation = prepared.run(clock)
