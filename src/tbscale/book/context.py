@@ -124,8 +124,8 @@ class PageContext:
         return "\n".join(
             [
                 '<figure class="tb-figure">',
-                f'<img class="only-light" src="{base}.svg" alt="{alt}" loading="lazy">',
-                f'<img class="only-dark" src="{base}-dark.svg" alt="{alt}" loading="lazy">',
+                f'<img class="tb-light" src="{base}.svg" alt="{alt}" loading="lazy">',
+                f'<img class="tb-dark" src="{base}-dark.svg" alt="{alt}" loading="lazy">',
                 f"<figcaption>{html.escape(caption)}",
                 f'<span class="tb-source">{origin}<a href="{base}.csv" download>Data (CSV)</a>, '
                 f'<a href="{base}.svg" download>figure (SVG)</a>, '

@@ -21,7 +21,6 @@ def datasets_table() -> str:
             cell(one.name),
             formats.shape(one.shape),
             str(len(one.channel_names)),
-            cell(", ".join(map(str, one.nuclear_channels[:3])) + ", …"),
             DASH if one.pixel_size_um is None else f"{one.pixel_size_um:g}{formats.NBSP}µm",
             _stored(one),
             formats.memory(2 * one.shape[0] * one.shape[1]),
@@ -32,10 +31,9 @@ def datasets_table() -> str:
         text("dataset"),
         number("plane (Y, X)"),
         number("channels"),
-        text("nuclear channels"),
         number("pixel, about"),
         number("stored, about"),
-        number("one channel in memory"),
+        number("one channel"),
     ]
     return table(columns, rows)
 
@@ -67,5 +65,5 @@ def tissue_table() -> str:
         for name, one in DATASETS.items()
         for low, high in [one.tissue.diameter_px]
     ]
-    headings = ("nuclei across", "nuclei in a megapixel of tissue", "bare glass", "elongated")
+    headings = ("nuclei across", "per megapixel", "bare glass", "elongated")
     return table([text("stand-in of"), *(number(one) for one in headings)], rows)

@@ -219,7 +219,8 @@ def repeats_table(record: Record) -> str:
 
 def key_table(pairs: Sequence[tuple[str, str]]) -> str:
     """Two columns, names and values; values are Markdown already."""
-    return table([text("what"), text("value")], [[name, value] for name, value in pairs])
+    body = table([text("what"), text("value")], [[name, value] for name, value in pairs])
+    return f":::{{div}} tb-key\n{body}\n:::"
 
 
 def records_table(entries: Iterable[Entry], root: str) -> str:
