@@ -47,8 +47,8 @@ def build_book(repository: Path, published: Path, others: Sequence[Path], out: P
     shelf = load_shelf(published, others)
     log.info("book: %d records, %d profiles", len(shelf.entries), len(shelf.profile_sets))
     source = out / "_build" / "src"
-    write_book_source(repository, shelf, source)
-    run_jupyter_book(source, out)
+    afresh = write_book_source(repository, shelf, source)
+    run_jupyter_book(source, out, afresh)
     site = out / "_build" / "html"
     check_built(site)
     return (site / "index.html").resolve()
@@ -76,12 +76,16 @@ def _refuse(problems: list[str], remedy: str) -> None:
     raise BookError(f"{problems[0]}{more}; {remedy}")
 
 
-def run_jupyter_book(source: Path, out: Path) -> None:
-    """Run jupyter-book strictly: nitpicking, every warning an error, all of them shown."""
+def run_jupyter_book(source: Path, out: Path, afresh: bool) -> None:
+    """Run jupyter-book strictly: nitpicking, every warning an error, all of them shown.
+
+    `afresh` writes every page again, changed or not.
+    """
     if find_spec("jupyter_book") is None:
         raise BookError("jupyter-book is not installed; install tbscale with its extra: book")
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     command += ["build", str(source), "--path-output", str(out), "-n", "-W", "--keep-going"]
+    command += ["--all"] if afresh else []
     ended = subprocess.run(command, check=False)
     if ended.returncode != 0:
         raise BookError("jupyter-book met the warnings shown above; mend them and build again")

@@ -49,20 +49,21 @@ class Tree:
         """The pages, without their suffix, sorted."""
         return sorted(p.rpartition(".")[0] for p in self.content if p.endswith((".md", ".ipynb")))
 
-    def write(self, folder: Path) -> None:
-        """Write what changed under `folder` and remove what does not belong there."""
-        for path, data in self.content.items():
-            target = folder / path
-            if target.is_file() and target.read_bytes() == data:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        wanted = {folder / path for path in self.content}
-        for present in sorted(folder.rglob("*"), reverse=True):
-            if present.is_file() and present not in wanted:
-                present.unlink()
-            elif present.is_dir() and not any(present.iterdir()):
-                present.rmdir()
+    def write(self, folder: Path) -> set[str]:
+        """Write what changed under `folder`, remove the rest, return the paths of both."""
+        old = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        gone = old - self.content.keys()
+        for path in gone:
+            (folder / path).unlink()
+        changed = {
+            path
+            for path, data in self.content.items()
+            if path not in old or (folder / path).read_bytes() != data
+        }
+        for path in changed:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(self.content[path])
+        return changed | gone
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,14 @@ def expand_toc(node: Any, pages: list[str]) -> Any:
     return found
 
 
-def write_book_source(repository: Path, shelf: Shelf, folder: Path) -> None:
-    """Write the tree of `make_tree` under `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    make_tree(repository, shelf).write(folder)
+def write_book_source(repository: Path, shelf: Shelf, folder: Path) -> bool:
+    """Write the tree of `make_tree` under `folder`.
+
+    Returns whether anything but the text of pages changed: then navigation, styles or raw data
+    may be stale on every page, and all must be written again.
+    """
+    changed = make_tree(repository, shelf).write(folder)
+    return any(not path.endswith((".md", ".ipynb")) for path in changed)
 
 
 def _add_static(tree: Tree) -> None:
