@@ -46,7 +46,7 @@ if [ -x "$venv/bin/python" ]; then
 else
     find_python
     printf '== environment: creating %s with %s (Python %s)\n' "$venv" "$python" "$version"
-    "$python" -m venv "$venv" || {
+    { "$python" -m venv "$venv" && [ -x "$venv/bin/python" ]; } || {
         rm -rf "$venv"
         fail "$python -m venv failed; on Debian or Ubuntu install the package python$version-venv"
     }
