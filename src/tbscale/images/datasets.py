@@ -78,8 +78,8 @@ EXEMPLAR = Dataset(
         shape=(3138, 2509),
         diameter_px=(10.0, 17.0),
         nuclei_per_megapixel=1520,
-        density_variation=0.8,
-        patch_px=500,
+        density_variation=0.85,
+        patch_px=450,
     ),
 )
 

@@ -44,9 +44,12 @@ def value_noise(seed, y, x, purpose):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def rough_noise(seed, y, x, purpose):  # type: ignore[no-untyped-def]
-    """Three octaves of `value_noise`, in [0, 1]."""
-    total = 0.6 * value_noise(seed, y, x, purpose)
-    total += 0.28 * value_noise(seed, 2.3 * y + 7.1, 2.3 * x + 3.7, purpose + 1)
+    """Three octaves of `value_noise`, in [0, 1]; turned and bent, so that no grid shows."""
+    p, q = 0.8 * y - 0.6 * x, 0.6 * y + 0.8 * x
+    fine = value_noise(seed, 2.3 * p + 7.1, 2.3 * q + 3.7, purpose + 1)
+    bend = 0.9 * (fine - 0.5)
+    u, v = 0.92 * y + 0.39 * x + bend, 0.92 * x - 0.39 * y - bend
+    total = 0.6 * value_noise(seed, u, v, purpose) + 0.28 * fine
     return total + 0.12 * value_noise(seed, 6.1 * y + 1.3, 6.1 * x + 9.9, purpose + 2)
 
 

@@ -29,7 +29,7 @@ from tbscale.images.standin.pyramid import (
 )
 
 LARGEST_CLASSIC_BYTES = 2**32 - 2**27  # a classic TIFF addresses 4 GiB; leave room for its index
-AHEAD = 2  # chunks in flight for each worker
+AHEAD = 12  # chunks in flight for each worker; a finished one is 2 MB, encoded
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 

@@ -22,7 +22,7 @@ from tbscale.images.standin.hashing import (
 from tbscale.images.standin.spec import TissueSpec
 
 CELL_PX = 64  # debris and ghosts are strewn on a grid of this width
-SLOTS = 4  # at most so many of a kind a cell
+SLOTS = 8  # at most so many of a kind a cell
 LONGEST_PX = 60.0  # half of the longest fibre
 WIDEST_PX = 14.0  # sigma of the blurriest blob
 REACH_PX = LONGEST_PX + GAUSS_REACH * WIDEST_PX
