@@ -6,6 +6,7 @@ strip of pixels, and no Python loop runs over cells.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from tbscale.engine.workload.engines import LabelPlane
 from tbscale.errors import RecordError
+from tbscale.images.plane import Plane
 
 Grade = Literal["bit", "partition", "near", "ap"]
 THRESHOLDS = (0.5, 0.75, 0.9)
@@ -24,6 +27,23 @@ STRIP_PX = 1024
 
 Ids = NDArray[np.uint64]
 Areas = NDArray[np.int64]
+Labels = NDArray[Any] | LabelPlane  # in memory, or read by region
+
+
+@dataclass(frozen=True)
+class LabelsOnDisk:
+    """A plane of an image file as labels that are read by region."""
+
+    plane: Plane
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Y, X), pixels."""
+        return self.plane.shape
+
+    def __getitem__(self, region: tuple[slice, slice]) -> NDArray[Any]:
+        """Labels of a region."""
+        return self.plane.read(*region)
 
 
 @dataclass(frozen=True)
@@ -55,9 +75,7 @@ class Overlaps:
         return int(self.areas.sum() + self.reference_areas.sum() - self.pixels.sum())
 
 
-def count_overlaps(
-    labels: NDArray[Any], reference: NDArray[Any], strip_px: int = STRIP_PX
-) -> Overlaps:
+def count_overlaps(labels: Labels, reference: Labels, strip_px: int = STRIP_PX) -> Overlaps:
     """Count the pixels of every cell and of every pair of cells that touch the same pixels.
 
     Parameters
@@ -69,11 +87,7 @@ def count_overlaps(
     ------
     RecordError : the planes differ in shape
     """
-    if labels.shape != reference.shape:
-        raise RecordError(
-            f"labels of {labels.shape} and a reference of {reference.shape} pixels cannot be "
-            "compared; segment the same region"
-        )
+    _check_shapes(labels, reference)
     ids = _count(_strips(labels, strip_px))
     reference_ids = _count(_strips(reference, strip_px))
     pairs, pixels = _count_pairs(labels, reference, ids[0], reference_ids[0], strip_px)
@@ -81,13 +95,23 @@ def count_overlaps(
     return Overlaps(ids[1], reference_ids[1], pairs // columns, pairs % columns, pixels)
 
 
-def _strips(labels: NDArray[Any], strip_px: int) -> list[NDArray[Any]]:
-    return [labels[y0 : y0 + strip_px] for y0 in range(0, labels.shape[0], strip_px)]
+def _check_shapes(labels: Labels, reference: Labels) -> None:
+    if labels.shape != reference.shape:
+        raise RecordError(
+            f"labels of {labels.shape} and a reference of {reference.shape} pixels cannot be "
+            "compared; segment the same region"
+        )
 
 
-def _count(strips: list[NDArray[Any]]) -> tuple[Ids, Areas]:
+def _strips(labels: Labels, strip_px: int) -> Iterator[NDArray[Any]]:
+    height, width = labels.shape
+    for y0 in range(0, height, strip_px):
+        yield np.asarray(labels[y0 : min(y0 + strip_px, height), 0:width])
+
+
+def _count(strips: Iterator[NDArray[Any]]) -> tuple[Ids, Areas]:
     """Ids other than 0, rising, and their pixels."""
-    found = [fastremap.unique(strip, return_counts=True) for strip in strips if strip.size]
+    found = [fastremap.unique(strip, return_counts=True) for strip in strips]
     ids, pixels = _merge([(i.astype(np.uint64), n.astype(np.int64)) for i, n in found])
     return ids[ids > 0], pixels[ids > 0]
 
@@ -102,7 +126,7 @@ def _merge(parts: list[tuple[NDArray[Any], Areas]]) -> tuple[NDArray[Any], Areas
 
 
 def _count_pairs(
-    labels: NDArray[Any], reference: NDArray[Any], ids: Ids, reference_ids: Ids, strip_px: int
+    labels: Labels, reference: Labels, ids: Ids, reference_ids: Ids, strip_px: int
 ) -> tuple[Areas, Areas]:
     """Keys `cell * cells_of_reference + reference_cell` and their pixels."""
     parts = []
@@ -180,8 +204,8 @@ class Comparison:
 
 
 def compare_labels(
-    labels: NDArray[Any],
-    reference: NDArray[Any],
+    labels: Labels,
+    reference: Labels,
     thresholds: tuple[float, ...] = THRESHOLDS,
 ) -> Comparison:
     """Compare labels with a reference of the same shape and grade them.
@@ -200,10 +224,9 @@ def compare_labels(
     )
 
 
-def _grade(
-    labels: NDArray[Any], reference: NDArray[Any], overlaps: Overlaps, share: float
-) -> Grade:
-    if np.array_equal(labels, reference):
+def _grade(labels: Labels, reference: Labels, overlaps: Overlaps, share: float) -> Grade:
+    strips = zip(_strips(labels, STRIP_PX), _strips(reference, STRIP_PX), strict=True)
+    if all(np.array_equal(strip, other) for strip, other in strips):
         return "bit"
     if same_partition(overlaps):
         return "partition"
