@@ -32,18 +32,24 @@ Labels = NDArray[Any] | LabelPlane  # in memory, or read by region
 
 @dataclass(frozen=True)
 class LabelsOnDisk:
-    """A plane of an image file as labels that are read by region."""
+    """A plane of an image file, or (y0, y1, x0, x1) of it, as labels that are read by region."""
 
     plane: Plane
+    crop: tuple[int, int, int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(Y, X), pixels."""
-        return self.plane.shape
+        if self.crop is None:
+            return self.plane.shape
+        y0, y1, x0, x1 = self.crop
+        return y1 - y0, x1 - x0
 
     def __getitem__(self, region: tuple[slice, slice]) -> NDArray[Any]:
-        """Labels of a region."""
-        return self.plane.read(*region)
+        """Labels of a region, in the coordinates of the crop."""
+        y, x = region
+        y0, _, x0, _ = self.crop or (0, 0, 0, 0)
+        return self.plane.read(slice(y0 + y.start, y0 + y.stop), slice(x0 + x.start, x0 + x.stop))
 
 
 @dataclass(frozen=True)

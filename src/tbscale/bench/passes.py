@@ -35,6 +35,7 @@ Ended = Literal["completed", "out_of_memory", "time_limit", "error"]
 POLL_S = 0.1
 KILLED = (-9, 137)  # SIGKILL as subprocess says it, and as a shell does
 INSTRUMENTS = {"plain": "tbscale", "scalene": "scalene", "line_profiler": "line_profiler"}
+NOISE = ("Scalene: profile saved", "To view in")  # of a file that will not stay
 LAUNCHER = """import sys
 
 from tbscale.engine.workload.__main__ import main
@@ -182,7 +183,7 @@ def _relayed(process: subprocess.Popen[str]) -> Iterator[list[str]]:
 
     def relay() -> None:
         for line in process.stderr or ():
-            if text := line.strip():
+            if (text := line.strip()) and not text.startswith(NOISE):
                 lines.append(text)
                 logger.info("%s", text)
 

@@ -82,7 +82,8 @@ def redact_command(command: list[str], privacy: Privacy, root: Path | None = Non
 
 
 def _word(word: str, root: Path | None) -> str:
-    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    named = word.startswith("--") and "=" in word
+    option, equals, value = word.partition("=") if named else ("", "", word)
     path = Path(value)
     if path.is_absolute():
         inside = root is not None and path.is_relative_to(root)
