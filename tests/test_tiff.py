@@ -304,6 +304,33 @@ def test_absent_chunks_are_the_fill_value(tmp_path: Path) -> None:
     assert plane.bytes_read == before
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_uncompressed_strips_in_any_place(tmp_path: Path, byteorder: str) -> None:
+    """Two strips change places in the file, and one is declared absent."""
+    path = tmp_path / "strips.tif"
+    pixels = noise((40, 21))
+    tifffile.imwrite(path, pixels, rowsperstrip=8, byteorder=byteorder)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tags = tif.pages[0].tags
+        offsets, counts = list(tags["StripOffsets"].value), list(tags["StripByteCounts"].value)
+        data = [path.read_bytes()[o : o + n] for o, n in zip(offsets, counts, strict=True)]
+        offsets[0], offsets[3], counts[2] = offsets[3], offsets[0], 0
+        tags["StripOffsets"].overwrite(offsets)
+        tags["StripByteCounts"].overwrite(counts)
+    with path.open("r+b") as file:
+        for strip in (0, 3):
+            file.seek(offsets[strip])
+            file.write(data[strip])
+    expected = pixels.copy()
+    expected[16:24] = 0
+    assert_file_reads(path)
+    plane = open_plane(path)
+    assert_reads(plane, expected)
+    before = plane.bytes_read
+    plane.read(slice(6, 27), slice(2, 5))
+    assert plane.bytes_read == before + (2 + 8 + 3) * 3 * 2
+
+
 def test_one_page_that_stands_for_a_run(tmp_path: Path) -> None:
     path = tmp_path / "run.tif"
     pixels = noise((4, 33, 21))
