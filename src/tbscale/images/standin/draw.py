@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled, inlined
 from tbscale.images.standin.hashing import EDGE, EDGE_REACH, GAUSS_REACH, normal, unit
 from tbscale.images.standin.placement import (
     CONDENSED,
@@ -69,7 +69,7 @@ def largest_extent_px(spec: TissueSpec, halo_px: float = 0.0) -> float:
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _dress(look, layout, found, row, column, id_, out):  # type: ignore[no-untyped-def]
     """Complete a placed nucleus with outline, brightness, focus and grain."""
     seed = layout.seed
@@ -95,7 +95,7 @@ def _dress(look, layout, found, row, column, id_, out):  # type: ignore[no-untyp
     out[BULGE] = 1 + MOST_ROUGH * wave
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def dress(look, layout, found, ids, r0, c0):  # type: ignore[no-untyped-def]
     """Turn settled bins into a list of nuclei, float64 (n, 16), in the order of their labels."""
     n = 0
@@ -113,7 +113,7 @@ def dress(look, layout, found, ids, r0, c0):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _make_texture(n):  # type: ignore[no-untyped-def]
     """White noise of a hash, smoothed by two periodic box filters; float64 (n, n)."""
     raw = np.empty((n, n))
@@ -138,7 +138,7 @@ def texture() -> NDArray[np.float32]:
     return np.asarray((raw - raw.mean()) / raw.std(), dtype=np.float32)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def _grain(table, y, x):  # type: ignore[no-untyped-def]
     """Bilinear sample of the periodic texture."""
     iy, ix = math.floor(y), math.floor(x)
@@ -150,7 +150,7 @@ def _grain(table, y, x):  # type: ignore[no-untyped-def]
     return top * (1 - ty) + low * ty
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def turned(nucleus, dy, dx):  # type: ignore[no-untyped-def]
     """A pixel in the frame of the nucleus, where its ellipse is the unit circle; and its square."""
     u = (dx * nucleus[COS] + dy * nucleus[SIN]) / nucleus[LONG]
@@ -158,7 +158,7 @@ def turned(nucleus, dy, dx):  # type: ignore[no-untyped-def]
     return u, v, u * u + v * v
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def locate(nucleus, u, v, square):  # type: ignore[no-untyped-def]
     """Normalised distance of a turned pixel (1 = outline), and its distance outside in pixels.
 
@@ -175,7 +175,7 @@ def locate(nucleus, u, v, square):  # type: ignore[no-untyped-def]
     return rho / outline, (rho - outline) / math.sqrt(p * p + q * q)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def box(nucleus, halo_px, y0, x0, height, width):  # type: ignore[no-untyped-def]
     """Rows and columns of a window within `halo_px` of a nucleus, and a bound on the square.
 
@@ -193,7 +193,7 @@ def box(nucleus, halo_px, y0, x0, height, width):  # type: ignore[no-untyped-def
     return top, low, left, right, bound * bound
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def draw_light(look, nuclei, table, y0, x0, out):  # type: ignore[no-untyped-def]
     """Add the light of `nuclei` to a window, float32 (Y, X), in units of brightness.
 
@@ -229,7 +229,7 @@ def draw_light(look, nuclei, table, y0, x0, out):  # type: ignore[no-untyped-def
                 out[i, j] = bright + look.overlap_light * dim
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def draw_labels(nuclei, y0, x0, near, out):  # type: ignore[no-untyped-def]
     """Write label ids into a window, uint32 (Y, X); `near` is a float32 window of ones.
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled
 from tbscale.images.standin.hashing import draw, unit
 from tbscale.images.standin.spec import TissueSpec
 
@@ -31,7 +31,7 @@ class Fields(NamedTuple):
     peak: float  # largest relative density; higher is cut
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def value_noise(seed, y, x, purpose):  # type: ignore[no-untyped-def]
     """Smooth noise in [0, 1] with a period of one unit of y and x."""
     ky, kx = math.floor(y), math.floor(x)
@@ -42,7 +42,7 @@ def value_noise(seed, y, x, purpose):  # type: ignore[no-untyped-def]
     return top * (1 - ty) + low * ty
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def rough_noise(seed, y, x, purpose):  # type: ignore[no-untyped-def]
     """Three octaves of `value_noise`, in [0, 1]; turned and bent, so that no grid shows."""
     p, q = 0.8 * y - 0.6 * x, 0.6 * y + 0.8 * x
@@ -53,13 +53,13 @@ def rough_noise(seed, y, x, purpose):  # type: ignore[no-untyped-def]
     return total + 0.12 * value_noise(seed, 6.1 * y + 1.3, 6.1 * x + 9.9, purpose + 2)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _ramp(value, floor, width):  # type: ignore[no-untyped-def]
     t = min(max((value - floor) / width + 0.5, 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def raw_density(fields, y, x):  # type: ignore[no-untyped-def]
     """Density before it is scaled to a mean of one; 0 on glass."""
     tissue = 1.0
@@ -71,26 +71,26 @@ def raw_density(fields, y, x):  # type: ignore[no-untyped-def]
     return tissue * (1 - fields.variation * (1 - _ramp(patches, 0.5, 0.5)))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def density(fields, y, x):  # type: ignore[no-untyped-def]
     """Relative density of nuclei at a point: 0 on glass, 1 on average in the tissue."""
     return min(raw_density(fields, y, x) / fields.mean, fields.peak)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def is_stroma(fields, y, x):  # type: ignore[no-untyped-def]
     """Whether nuclei at a point are elongated and aligned."""
     scale = 0.5 * fields.patch_px
     return rough_noise(fields.seed, y / scale, x / scale, P_STROMA) > fields.stroma_floor
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fibre_angle(fields, y, x):  # type: ignore[no-untyped-def]
     """Direction in which the fibres run at a point, radian."""
     return 6.0 * value_noise(fields.seed, y / fields.patch_px, x / fields.patch_px, P_ANGLE)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sample_noise(seed, height, width, scale, purpose, n):  # type: ignore[no-untyped-def]
     out = np.empty((n, n))
     for i in range(n):
@@ -100,7 +100,7 @@ def _sample_noise(seed, height, width, scale, purpose, n):  # type: ignore[no-un
     return out
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sample_density(fields, height, width, n):  # type: ignore[no-untyped-def]
     out = np.empty((n, n))
     for i in range(n):
@@ -109,7 +109,7 @@ def _sample_density(fields, height, width, n):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def density_nodes(fields, y0, x0, ny, nx):  # type: ignore[no-untyped-def]
     """Density on the nodes of a grid of `NODE_PX`, from node (y0, x0) on; float32 (ny, nx)."""
     out = np.empty((ny, nx), np.float32)

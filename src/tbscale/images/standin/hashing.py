@@ -10,13 +10,14 @@ import math
 from statistics import NormalDist
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tbscale.images.compiled import compiled, inlined
 
 _TO_UNIT = 1.0 / (1 << 53)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def mix(h):  # type: ignore[no-untyped-def]
     """Scramble 64 bits (the finaliser of SplitMix64, Steele et al. 2014)."""
     h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -24,7 +25,7 @@ def mix(h):  # type: ignore[no-untyped-def]
     return h ^ (h >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def draw(seed, row, column, purpose):  # type: ignore[no-untyped-def]
     """64 random bits for a place and a purpose; negative places are fine."""
     h = np.uint64(seed) + np.uint64(purpose) * np.uint64(0x9E3779B97F4A7C15)
@@ -32,7 +33,7 @@ def draw(seed, row, column, purpose):  # type: ignore[no-untyped-def]
     return mix(h ^ (np.uint64(column) * np.uint64(0x8CB92BA72F3D8DD7)))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def unit(seed, row, column, purpose):  # type: ignore[no-untyped-def]
     """A float64 in [0, 1)."""
     return float(draw(seed, row, column, purpose) >> np.uint64(11)) * _TO_UNIT
@@ -67,7 +68,7 @@ GAUSS_REACH = 3.5
 GAUSS = _gauss(2049, GAUSS_REACH)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def normal(seed, row, column, purpose):  # type: ignore[no-untyped-def]
     """A standard normal deviate (float64) for a place and a purpose."""
     return float(NORMAL[draw(seed, row, column, purpose) >> np.uint64(64 - NORMAL_BITS)])

@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled
 from tbscale.images.standin.fields import NODE_PX, Fields, density, stream_seed
 from tbscale.images.standin.hashing import (
     GAUSS,
@@ -53,7 +53,7 @@ def camera_of(spec: TissueSpec, seed: np.uint64) -> Camera:
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _streak(y, x, angle, bend, half_px, sigma, light, y0, x0, out):  # type: ignore[no-untyped-def]
     """Add a bent line of Gaussian cross-section; a spot if `half_px` is 0."""
     far = half_px + GAUSS_REACH * sigma
@@ -71,7 +71,7 @@ def _streak(y, x, angle, bend, half_px, sigma, light, y0, x0, out):  # type: ign
                 out[i, j] += np.float32(light * GAUSS[k])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _debris(seed, row, column, slot, y0, x0, out):  # type: ignore[no-untyped-def]
     """Draw one piece: a speck (65 %), an out-of-focus blob (20 %) or a fibre (15 %)."""
     p = P_SPECK + 10 * slot
@@ -90,7 +90,7 @@ def _debris(seed, row, column, slot, y0, x0, out):  # type: ignore[no-untyped-de
         _streak(y, x, angle, bend, half, 0.8 + 0.8 * size, 0.3 * light, y0, x0, out)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _ghost(seed, row, column, slot, radius, y0, x0, out):  # type: ignore[no-untyped-def]
     """Draw one nucleus far out of focus."""
     p = P_GHOST + 10 * slot
@@ -101,7 +101,7 @@ def _ghost(seed, row, column, slot, radius, y0, x0, out):  # type: ignore[no-unt
     _streak(y, x, 0.0, 0.0, 0.0, sigma, light, y0, x0, out)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def strew(seed, fields, per_cell, ghosts, radius, y0, x0, out):  # type: ignore[no-untyped-def]
     """Add debris everywhere and ghosts in the tissue to a window of light.
 
@@ -119,14 +119,14 @@ def strew(seed, fields, per_cell, ghosts, radius, y0, x0, out):  # type: ignore[
                     _ghost(seed, row, column, slot, radius, y0, x0, out)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _vignette(position, field_px):  # type: ignore[no-untyped-def]
     """Half the squared distance from the centre of the camera field: 0 there, 0.5 at its edge."""
     t = 2.0 * (position - (position // field_px) * field_px) / field_px - 1.0
     return 0.5 * t * t
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _field_light(camera, y, x0, out):  # type: ignore[no-untyped-def]
     """Relative light along a row of a window, float64 (X,): vignette and gain of each field."""
     field = camera.field_px
@@ -140,7 +140,7 @@ def _field_light(camera, y, x0, out):  # type: ignore[no-untyped-def]
         out[j] = gain * (1 - camera.uneven * (row + _vignette(x0 + j, field)))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _tissue_light(nodes, y, y0, x0, out):  # type: ignore[no-untyped-def]
     """Density along a row of a window, float64 (X,), bilinear between the nodes."""
     n, t = y // NODE_PX - y0 // NODE_PX, (y % NODE_PX) / NODE_PX
@@ -152,7 +152,7 @@ def _tissue_light(nodes, y, y0, x0, out):  # type: ignore[no-untyped-def]
         out[j] = left * (1 - s) + right * s
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def expose(camera, light, nodes, y0, x0, out):  # type: ignore[no-untyped-def]
     """Turn a window of light into camera counts, uint16 (Y, X).
 

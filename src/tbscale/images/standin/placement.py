@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled, inlined
 from tbscale.images.standin.fields import (
     Fields,
     density,
@@ -78,7 +78,7 @@ def layout_of(spec: TissueSpec) -> Layout:
     )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _shape_candidate(layout, fields, row, column, out):  # type: ignore[no-untyped-def]
     """Fill size, axes, angle and rank of the candidate of a bin."""
     seed = layout.seed
@@ -105,7 +105,7 @@ def _shape_candidate(layout, fields, row, column, out):  # type: ignore[no-untyp
     out[COS], out[SIN] = math.cos(angle), math.sin(angle)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _candidates(layout, fields, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
     """Candidates of a rectangle of bins, float64 (rows, columns, 8); RANK < 0 where none."""
     out = np.zeros((r1 - r0, c1 - c0, 8))
@@ -126,7 +126,7 @@ def _candidates(layout, fields, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def _radius_towards(nucleus, dy, dx):  # type: ignore[no-untyped-def]
     """Half width of an ellipse in the direction of the unit vector (dy, dx)."""
     along = dx * nucleus[COS] + dy * nucleus[SIN]
@@ -135,7 +135,7 @@ def _radius_towards(nucleus, dy, dx):  # type: ignore[no-untyped-def]
     return a * b / math.sqrt(b * b * along * along + a * a * across * across)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _push(layout, old, i, j):  # type: ignore[no-untyped-def]
     """How far the neighbours push candidate (i, j) away in one round."""
     me, reach = old[i, j], layout.reach
@@ -161,7 +161,7 @@ def _push(layout, old, i, j):  # type: ignore[no-untyped-def]
     return move_y, move_x
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _part(layout, old):  # type: ignore[no-untyped-def]
     """One round: every candidate steps away from all that it interpenetrates too far."""
     new = old.copy()
@@ -179,7 +179,7 @@ def _part(layout, old):  # type: ignore[no-untyped-def]
     return new
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def _depth(inner, outer):  # type: ignore[no-untyped-def]
     """Squared normalised distance of a centre in an ellipse; 1 on its outline."""
     dy, dx = inner[Y] - outer[Y], inner[X] - outer[X]
@@ -188,7 +188,7 @@ def _depth(inner, outer):  # type: ignore[no-untyped-def]
     return u * u + v * v
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _stays(layout, all_, i, j):  # type: ignore[no-untyped-def]
     """Whether a candidate is inside the plane and clear of all that outrank it."""
     me, reach = all_[i, j], layout.reach
@@ -206,7 +206,7 @@ def _stays(layout, all_, i, j):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def settle(layout, fields, r0, r1, c0, c1):  # type: ignore[no-untyped-def]
     """Nuclei of a rectangle of bins, float64 (rows, columns, 8); RANK < 0 where none."""
     margin = MARGIN * layout.reach

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 import imagecodecs
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tbscale.images.compiled import compiled
 
 CHUNK_PX = 1024
 DEFLATE_LEVEL = 1  # higher levels gain little on camera noise
@@ -40,7 +41,7 @@ def grid(shape: tuple[int, int]) -> tuple[int, int]:
     return -(-shape[0] // CHUNK_PX), -(-shape[1] // CHUNK_PX)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def halve_by_mean(area):  # type: ignore[no-untyped-def]
     """Mean of each 2 x 2 pixels, rounded half up; odd last rows and columns count twice."""
     height, width = area.shape

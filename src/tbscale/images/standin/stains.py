@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled
 from tbscale.images.standin.draw import BLUR, EDGE_SCALE, ID, LIGHT, box, locate, turned
 from tbscale.images.standin.fields import rough_noise, stream_seed
 from tbscale.images.standin.hashing import EDGE, GAUSS, GAUSS_REACH, normal, unit
@@ -91,7 +91,7 @@ def stained_spec(spec: TissueSpec, stain: Stain) -> TissueSpec:
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def express(seed, patch_px, share, light, nuclei):  # type: ignore[no-untyped-def]
     """Set the marker's light of every nucleus, in place; 0 where the cell is negative.
 
@@ -108,7 +108,7 @@ def express(seed, patch_px, share, light, nuclei):  # type: ignore[no-untyped-de
             nucleus[LIGHT] = 0.0
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def draw_cells(nuclei, rim, membrane, y0, x0, out):  # type: ignore[no-untyped-def]
     """Add cell bodies (or, if `membrane`, their rims) to a window of light, float32 (Y, X).
 
