@@ -11,6 +11,7 @@ from tbscale.book.shelf import Entry
 from tbscale.errors import BookError
 
 MAX_BYTES = 2 * 1024**2
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 Json = dict[str, Any]
 
 
@@ -25,7 +26,7 @@ def executed_page(entry: Entry) -> str:
     if path is None:
         raise BookError(f"record {entry.address} has no executed notebook; build without its page")
     notebook = read_notebook(path)
-    notebook["metadata"] = {"kernelspec": notebook["metadata"].get("kernelspec", {})}
+    notebook["metadata"] = {"language_info": {"name": "python"}, "kernelspec": KERNEL}
     notebook["cells"] = [_cleaned(cell) for cell in notebook["cells"]]
     _title(notebook, f"The run as executed: {described(entry)}")
     _describe_images(notebook)
@@ -67,7 +68,8 @@ def _title(notebook: Json, words: str) -> None:
             if cell["cell_type"] == "markdown" and line.startswith("# "):
                 cell["source"] = "\n".join([*lines[:number], f"# {words}", *lines[number + 1 :]])
                 return
-    notebook["cells"].insert(0, {"cell_type": "markdown", "metadata": {}, "source": f"# {words}"})
+    title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {words}"}
+    notebook["cells"].insert(0, title)
 
 
 def _describe_images(notebook: Json) -> None:
