@@ -15,11 +15,12 @@ from tqdm import tqdm
 from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, widen
 from tbscale.engine.cells import Rules
 from tbscale.engine.grid import TileGrid, plan_tiles
-from tbscale.engine.kernels.seeds import REACH_PX
+from tbscale.engine.kernels.seeds import REACH_PX, find_seeds
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
 from tbscale.engine.result import PlaneLabels, finish_labels
-from tbscale.engine.scratch import Flows, FlowStore, OwnedStore, SinkStore
+from tbscale.engine.scratch import Flows, FlowStore, OwnedStore, SeedStore, SinkStore
+from tbscale.engine.seed_order import RankedSeeds, rank_seeds
 from tbscale.engine.strips import ReadRows, Rows, stream_flows
 from tbscale.engine.tasks import check_region, follow_block, own_block
 from tbscale.images.plane import Plane
@@ -119,14 +120,36 @@ def follow_step(
             sinks.write(block.index, block.core, found, reach_px)
 
 
+def seed_step(
+    blocks: Iterable[tuple[Block, int]],
+    shape: tuple[int, int],
+    sinks: SinkStore,
+    seeds: SeedStore,
+    region_limit_px: int,
+    clock: StepClock,
+) -> None:
+    """Find the seeds in every core that is not done; `blocks` come with their halo."""
+    for block, halo_px in blocks:
+        if seeds.has(block.index):
+            continue
+        region = widen(block.core, halo_px, shape)
+        check_region(region, block.core, region_limit_px, "a cell there is that large")
+        with clock.step("read"):
+            window = sinks.read(region)
+        with clock.step("seeds"):
+            found = find_seeds(window, block.core)
+        with clock.step("write"):
+            seeds.write(block.index, found)
+
+
 def own_step(
     blocks: Iterable[tuple[Block, int]],
     shape: tuple[int, int],
     settings: Settings,
     flows: Flows,
     sinks: SinkStore,
+    seeds: RankedSeeds,
     owned: OwnedStore,
-    region_limit_px: int,
     clock: StepClock,
 ) -> None:
     """Collect the cells of every block that is not done; `blocks` come with their halo."""
@@ -134,11 +157,10 @@ def own_step(
         if owned.has(block.index):
             continue
         region = widen(block.core, halo_px, shape)
-        check_region(region, block.core, region_limit_px, "a cell there is that large")
         with clock.step("read"):
             window = sinks.read(region)
         check = settings.rules.flow_threshold > 0
-        cells = own_block(region, block.core, shape, window, flows, check, clock)
+        cells = own_block(region, block.core, shape, window, seeds, flows, check, clock)
         with clock.step("write"):
             owned.write(block.index, cells)
 
@@ -167,8 +189,10 @@ def label_plane(
     follow_step(bar(todo, desc="follow"), shape, settings, flows, sinks, region_limit_px, clock)
     reach_px = [sinks.reach_px(b.index) or 0 for b in blocks]
     halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in todo]
-    own_step(
-        bar(halos, desc="labels"), shape, settings, flows, sinks, owned, region_limit_px, clock
-    )
+    seeds = SeedStore(folder)
+    seed_step(bar(halos, desc="seeds"), shape, sinks, seeds, region_limit_px, clock)
+    with clock.step("seeds"):
+        ranked = rank_seeds(seeds.read_all(len(blocks)))
+    own_step(bar(halos, desc="labels"), shape, settings, flows, sinks, ranked, owned, clock)
     with clock.step("fill"):
         return finish_labels(owned, len(blocks), shape, settings.rules)

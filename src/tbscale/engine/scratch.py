@@ -162,6 +162,33 @@ class SinkStore:
         return np.asarray(self._sinks[:, region[0], region[1]])
 
 
+class SeedStore:
+    """The seeds in each core, one file a block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "seeds"
+        self._folder.mkdir(exist_ok=True)
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{index}.npy"
+
+    def has(self, index: int) -> bool:
+        """Whether the block is done."""
+        return self._path(index).is_file()
+
+    def write(self, index: int, seeds: NDArray[np.int64]) -> None:
+        """Store the seeds of a core, int64 (n, 3): count, y, x."""
+        partial = self._path(index).with_suffix(".partial")
+        with partial.open("wb") as stream:
+            np.save(stream, seeds)
+        partial.replace(self._path(index))
+
+    def read_all(self, block_count: int) -> NDArray[np.int64]:
+        """The seeds of the plane in raster order, int64 (n, 3): count, y, x."""
+        seeds = np.concatenate([np.load(self._path(k)) for k in range(block_count)])
+        return np.asarray(seeds[np.lexsort((seeds[:, 2], seeds[:, 1]))], np.int64)
+
+
 @dataclass(frozen=True)
 class Owned:
     """The cells that a block owns.

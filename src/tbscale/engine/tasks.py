@@ -15,8 +15,9 @@ from tbscale.engine.blocks import Block, Region, shape_of, widen
 from tbscale.engine.kernels.fill import find_holes, hole_mask
 from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
 from tbscale.engine.kernels.follow import follow
-from tbscale.engine.kernels.seeds import label_owned
+from tbscale.engine.kernels.seeds import RIVAL_PX, label_owned
 from tbscale.engine.scratch import Flows, MergedLabels, Owned
+from tbscale.engine.seed_order import RankedSeeds
 from tbscale.errors import BudgetError
 from tbscale.steps import StepClock
 
@@ -77,6 +78,7 @@ def own_block(
     core: Region,
     plane_shape: tuple[int, int],
     sinks: NDArray[np.int32],
+    seeds: RankedSeeds,
     flows: Flows,
     check_flows: bool,
     clock: StepClock,
@@ -87,18 +89,19 @@ def own_block(
     ----------
     region : slices of the plane that hold every pixel of these cells
     sinks : int32 (2, H, W), of the region
+    seeds : all seeds of the plane
     """
     with clock.step("seeds"):
-        labels, seeds = label_owned(sinks, core)
+        labels, count = label_owned(sinks, core, *seeds.near(core, RIVAL_PX))
         region, labels = crop(region, labels)
-        start, at = pixels_by_label(labels, len(seeds))
+        start, at = pixels_by_label(labels, count)
         first, area, box = measure(start, at, region, plane_shape[1])
-    error = np.zeros(len(seeds))
+    error = np.zeros(count)
     if check_flows and len(at):
         with clock.step("read"):
             flow, _ = flows.read(region)
         with clock.step("flow_qc"):
-            error = flow_errors(labels, len(seeds), flow)
+            error = flow_errors(labels, count, flow)
     return Owned(region, labels, first, area, error, box)
 
 

@@ -1,9 +1,12 @@
 """Follow each foreground pixel along the flow to its sink.
 
 The reference (Cellpose 3.1.1.3, `dynamics.steps_interp` on a CPU) moves all pixels one iteration
-at a time: positions are float32 in plane coordinates, the weights of the bilinear interpolation
-are float64, and the step is rounded to float32 before it is added. Here each pixel is followed on
-its own with the same arithmetic, so the flow around one cell stays in cache, and it stops at an
+at a time: positions are float32 in plane coordinates, the step is rounded to float32 before it is
+added, and the bilinear interpolation is of mixed precision. As numba types the reference, a weight
+w is float32 but 1 - w is float64, so a product is rounded to float32 until it meets a 1 - w. Both
+kinds of rounding are kept: all float32 or all float64 moves some pixels to another cell.
+
+Here each pixel is followed on its own with the same arithmetic, so the flow around one cell stays in cache, and it stops at an
 exact fixed point or an exact cycle of two, where the remaining iterations change nothing but the
 phase.
 """
@@ -18,36 +21,39 @@ NO_SINK = np.int32(-2147483648)  # background, or a pixel that left the region
 
 
 @njit(nogil=True, inline="always")
+def _interpolate(flow, a, b, c, d, k, wy, wx):  # type: ignore[no-untyped-def]
+    """Bilinear interpolation of component k, in the mixed precision of the reference."""
+    uy, ux = 1 - np.float64(wy), 1 - np.float64(wx)
+    lower = np.float32(flow[c, b, k] * wy)
+    corner = np.float32(np.float32(flow[c, d, k] * wy) * wx)
+    return np.float32(
+        np.float64(flow[a, b, k]) * uy * ux
+        + np.float64(flow[a, d, k]) * uy * np.float64(wx)
+        + np.float64(lower) * ux
+        + np.float64(corner)
+    )
+
+
+@njit(nogil=True, inline="always")
 def _follow_one(flow, y0, x0, plane_y, plane_x, y, x, niter):  # type: ignore[no-untyped-def]
     """Follow one pixel; returns (sink_y, sink_x, inside)."""
     height, width = flow.shape[:2]
     py, px = np.float32(y), np.float32(x)
     before_y, before_x = np.float32(-1), np.float32(-1)
-    top, left = np.float32(plane_y - 1), np.float32(plane_x - 1)
+    bottom, right = np.float32(plane_y - 1), np.float32(plane_x - 1)
     zero = np.float32(0)
     t = 0
     while t < niter:
         fy, fx = np.int32(py), np.int32(px)
-        wy = np.float64(py) - np.float64(fy)
-        wx = np.float64(px) - np.float64(fx)
-        gy, gx = min(plane_y - 1, fy + 1), min(plane_x - 1, fx + 1)
-        a, b, c, d = fy - y0, fx - x0, gy - y0, gx - x0
+        wy, wx = np.float32(py - np.float32(fy)), np.float32(px - np.float32(fx))
+        a, b = fy - y0, fx - x0
+        c, d = min(plane_y - 1, fy + 1) - y0, min(plane_x - 1, fx + 1) - x0
         if a < 0 or b < 0 or c >= height or d >= width:
             return 0, 0, False
-        step_y = np.float32(
-            np.float64(flow[a, b, 0]) * (1 - wy) * (1 - wx)
-            + np.float64(flow[a, d, 0]) * (1 - wy) * wx
-            + np.float64(flow[c, b, 0]) * wy * (1 - wx)
-            + np.float64(flow[c, d, 0]) * wy * wx
-        )
-        step_x = np.float32(
-            np.float64(flow[a, b, 1]) * (1 - wy) * (1 - wx)
-            + np.float64(flow[a, d, 1]) * (1 - wy) * wx
-            + np.float64(flow[c, b, 1]) * wy * (1 - wx)
-            + np.float64(flow[c, d, 1]) * wy * wx
-        )
-        ny = min(top, max(zero, np.float32(py + step_y)))
-        nx = min(left, max(zero, np.float32(px + step_x)))
+        step_y = _interpolate(flow, a, b, c, d, 0, wy, wx)
+        step_x = _interpolate(flow, a, b, c, d, 1, wy, wx)
+        ny = min(bottom, max(zero, np.float32(py + step_y)))
+        nx = min(right, max(zero, np.float32(px + step_x)))
         t += 1
         if ny == py and nx == px:
             break

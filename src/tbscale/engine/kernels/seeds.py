@@ -2,8 +2,9 @@
 
 The rule is that of the reference (Cellpose 3.1.1.3, `dynamics.get_masks_torch`): a seed is a
 maximum of the sink histogram in a 5 x 5 window with more than 10 pixels; it grows five times by
-one pixel over places with more than 2; where grown seeds meet, the one with the larger
-(count, y, x) wins.
+one pixel over places with more than 2; where grown seeds meet, the one with the larger count wins.
+Among equal counts the reference leaves it to torch's sort of all seeds of the plane, which is not
+stable on CPUs with AVX-512: so all seeds are found first, and sorted by the same call.
 """
 
 from __future__ import annotations
@@ -58,15 +59,15 @@ def find_peaks(counts, margin):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def grow(counts, peaks):  # type: ignore[no-untyped-def]
-    """Grow the peaks, in their order, over `counts`; later ones take what earlier ones had.
+def grow(counts, places):  # type: ignore[no-untyped-def]
+    """Grow the seeds, in their order, over `counts`; later ones take what earlier ones had.
 
-    Returns int32 like `counts`: 0, or 1 + the peak's index.
+    Returns int32 like `counts`: 0, or 1 + the seed's index.
     """
     winner = np.zeros(counts.shape, np.int32)
     side = 2 * GROW_PX + 1
-    for k in range(peaks.shape[0]):
-        cy, cx = peaks[k, 1], peaks[k, 2]
+    for k in range(places.shape[0]):
+        cy, cx = places[k, 0], places[k, 1]
         level = np.full((side, side), -1, np.int8)
         level[GROW_PX, GROW_PX] = 0
         winner[cy, cx] = k + 1
@@ -95,9 +96,37 @@ def _assign(sinks, winner, y0, x0, local_id, labels):  # type: ignore[no-untyped
                 labels[r, k] = local_id[winner[y, x]]
 
 
+def window_around(core: tuple[slice, slice], margin_px: int) -> tuple[int, int, int, int]:
+    """(y0, x0, height, width) of a core with a margin that may reach beyond the plane."""
+    y0, x0 = core[0].start - margin_px, core[1].start - margin_px
+    return y0, x0, core[0].stop + margin_px - y0, core[1].stop + margin_px - x0
+
+
+def find_seeds(sinks: NDArray[np.int32], core: tuple[slice, slice]) -> NDArray[np.int64]:
+    """Find the seeds that lie in a core.
+
+    Parameters
+    ----------
+    sinks : int32 (2, H, W), plane coordinates, of a region around the core that holds every
+        pixel with a sink up to PEAK_PX from the core
+    core : slices of the plane
+
+    Returns
+    -------
+    seeds : int64 (n, 3): count, y, x in the plane, in raster order
+    """
+    y0, x0, height, width = window_around(core, PEAK_PX)
+    peaks = find_peaks(histogram(sinks, y0, x0, height, width), PEAK_PX)
+    peaks[:, 1:] += np.array([y0, x0])
+    return np.asarray(peaks, np.int64)
+
+
 def label_owned(
-    sinks: NDArray[np.int32], core: tuple[slice, slice]
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    sinks: NDArray[np.int32],
+    core: tuple[slice, slice],
+    seeds: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> tuple[NDArray[np.uint32], int]:
     """Label the pixels of a region whose seed lies in the core.
 
     Parameters
@@ -105,29 +134,31 @@ def label_owned(
     sinks : int32 (2, H, W), plane coordinates, of a region around the core that holds every
         pixel with a sink up to REACH_PX from the core
     core : slices of the plane
+    seeds : int64 (n, 2), y and x in the plane, in raster order: those in the core and all
+        rivals up to RIVAL_PX from it
+    order : int64 (n,), where two grown seeds meet, the larger one wins
 
     Returns
     -------
-    labels : uint32 (H, W), 0 = background or another block's, else 1 + index into `seeds`
-    seeds : int64 (n, 2), plane coordinates (y, x), sorted
+    labels : uint32 (H, W), 0 = background or another block's, else k for the k-th seed of the core
+    count : seeds in the core
     """
-    y0, x0 = core[0].start - REACH_PX, core[1].start - REACH_PX
-    height = core[0].stop + REACH_PX - y0
-    width = core[1].stop + REACH_PX - x0
+    y0, x0, height, width = window_around(core, REACH_PX)
     counts = histogram(sinks, y0, x0, height, width)
-    peaks = find_peaks(counts, GROW_PX)
-    peaks = peaks[np.lexsort((peaks[:, 2], peaks[:, 1], peaks[:, 0]))]
-    winner = grow(counts, peaks)
-    places = peaks[:, 1:] + np.array([y0, x0])
-    owned = (
-        (places[:, 0] >= core[0].start)
-        & (places[:, 0] < core[0].stop)
-        & (places[:, 1] >= core[1].start)
-        & (places[:, 1] < core[1].stop)
-    )
-    order = np.flatnonzero(owned)[np.lexsort((places[owned, 1], places[owned, 0]))]
-    local_id = np.zeros(len(peaks) + 1, np.uint32)
-    local_id[order + 1] = np.arange(1, len(order) + 1)
+    turn = np.argsort(order, kind="stable")
+    winner = grow(counts, seeds[turn] - np.array([y0, x0]))
+    owned = in_core(seeds, core)
+    local_id = np.zeros(len(seeds) + 1, np.uint32)
+    local_id[1:][owned[turn]] = np.cumsum(owned)[turn][owned[turn]]
     labels = np.zeros(sinks.shape[1:], np.uint32)
     _assign(sinks, winner, y0, x0, local_id, labels)
-    return labels, places[order]
+    return labels, int(owned.sum())
+
+
+def in_core(places: NDArray[np.int64], core: tuple[slice, slice]) -> NDArray[np.bool_]:
+    """Say which places, int64 (n, 2) of (y, x), lie in a core."""
+    y, x = places.T
+    inside: NDArray[np.bool_] = (
+        (y >= core[0].start) & (y < core[0].stop) & (x >= core[1].start) & (x < core[1].stop)
+    )
+    return inside
