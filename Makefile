@@ -11,10 +11,10 @@ INSTALLED := $(VENV)/.installed
 JOBS ?= auto
 PORT ?= 8000
 
-STANDIN := data/exemplar-001.ome.tif
-PROFILE := work/profiles/exemplar-001-stock
+STANDIN := data/exemplar-001-stand-in.ome.tif
+LOCAL := results/local
+PROFILED := $(LOCAL)/.exemplar-001-stock
 PAGES := _build/html/index.html
-SOURCES := $(shell find notebooks src/tbscale results -type f ! -name '*.pyc' ! -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 MEASURED := notebooks/profile.ipynb $(shell find src/tbscale/bench -name '*.py' 2>/dev/null)
 
 help:
@@ -34,23 +34,24 @@ $(INSTALLED): requirements.lock pyproject.toml tools/make_env.sh
 	@touch $@
 
 # --- book ----------------------------------------------------------------------------------------
-book: $(INSTALLED) $(PROFILE)/.done
-	@echo '== book: building the pages with this machine’s record'
-	@$(RUN)/tbscale book build --results results --results $(PROFILE)
+book: $(INSTALLED) $(PROFILED)
+	@echo '== book: building the pages, with the record of this machine'
+	@$(RUN)/tbscale book build --with $(LOCAL)
 
 pages: $(INSTALLED)
-	@$(RUN)/tbscale book build --results results --strict
+	@$(RUN)/tbscale book build
 
 check: $(INSTALLED)
 	@$(RUN)/tbscale book check _build/html
 
 $(STANDIN): | $(INSTALLED)
 	@echo '== stand-in: writing $@'
+	@mkdir -p $(@D)
 	@$(RUN)/tbscale data stand-in exemplar-001 --out $@
 
-$(PROFILE)/.done: $(STANDIN) $(MEASURED) | $(INSTALLED)
+$(PROFILED): $(STANDIN) $(MEASURED) | $(INSTALLED)
 	@echo '== profile: Cellpose on the stand-in, every pass in a fresh process (minutes)'
-	@$(RUN)/tbscale profile exemplar-001 --image $(STANDIN) --engine stock --out $(PROFILE)
+	@$(RUN)/tbscale profile exemplar-001 --image $(STANDIN) --engine stock --out $(LOCAL)
 	@touch $@
 
 serve: $(INSTALLED)
@@ -82,4 +83,4 @@ clean:
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) data work
+	rm -rf $(VENV) data $(LOCAL)

@@ -11,10 +11,11 @@ from made_up import made_up_document
 from pybtex.database import parse_string
 
 from tbscale.bench.records import save_record, seal
+from tbscale.bench.template import MAX_BYTES
 from tbscale.book import facts, formats, tables
 from tbscale.book.bibtex import book_bibtex, record_bibtex
 from tbscale.book.context import PageContext
-from tbscale.book.executed import MAX_BYTES, executed_page
+from tbscale.book.executed import executed_page
 from tbscale.book.figures import memory_drawing, steps_drawing
 from tbscale.book.pages import Binder, Tree, expand_toc, generated_template, new_environment
 from tbscale.book.readme import BEGIN, END, headline_markdown, with_headline

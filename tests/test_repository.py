@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tbscale.book.executed import MAX_BYTES
+from tbscale.bench.template import MAX_BYTES
 from tbscale.book.readme import update_readme
 from tbscale.book.shelf import load_shelf
 

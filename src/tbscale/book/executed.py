@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tbscale.bench.template import MAX_BYTES
 from tbscale.book.figures import described
 from tbscale.book.shelf import Entry
 from tbscale.errors import BookError
 
-MAX_BYTES = 2 * 1024**2
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 Json = dict[str, Any]
 
@@ -20,7 +20,7 @@ def executed_page(entry: Entry) -> str:
 
     Raises
     ------
-    BookError : the notebook is larger than 2 MiB, or is not a notebook
+    BookError : the notebook is larger than `MAX_BYTES`, or is not a notebook
     """
     path = entry.notebook
     if path is None:
@@ -38,8 +38,8 @@ def read_notebook(path: Path) -> Json:
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise BookError(
-            f"{path.name} has {size / 1024**2:.1f} MiB, the limit of a kept notebook is "
-            f"{MAX_BYTES // 1024**2} MiB; print fewer or smaller figures"
+            f"{path.name} has {size} bytes, the limit of a kept notebook is {MAX_BYTES}; "
+            "print fewer or smaller figures"
         )
     try:
         notebook: Json = json.loads(path.read_text(encoding="utf-8"))
