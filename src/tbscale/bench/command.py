@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
+
+from tbscale.errors import RunError
 
 if TYPE_CHECKING:
     from tbscale.bench.measure import Request
+    from tbscale.engine.workload.job import Scalar
+
+CROP = re.compile(r"(\d+):(\d+),(\d+):(\d+)")
 
 # parameters of the notebook that have an option of their own
 OPTIONS = ("image", "channel", "model", "diameter", "engine", "device", "crop", "repeats")
@@ -42,3 +48,45 @@ def crop_text(crop: tuple[int, int, int, int]) -> str:
     """
     y0, y1, x0, x1 = crop
     return f"{y0}:{y1},{x0}:{x1}"
+
+
+def parse_crop(text: str) -> tuple[int, int, int, int]:
+    """(y0, y1, x0, x1) of a crop. RunError where the text is none.
+
+    >>> parse_crop("0:512,100:612")
+    (0, 512, 100, 612)
+    """
+    found = CROP.fullmatch(text.replace(" ", ""))
+    if found is None:
+        raise RunError(f"{text!r} is not a crop; pass Y0:Y1,X0:X1 in pixels, as 0:512,100:612")
+    y0, y1, x0, x1 = (int(number) for number in found.groups())
+    return y0, y1, x0, x1
+
+
+def parse_setting(text: str) -> tuple[str, Scalar]:
+    """Name and value of `NAME=VALUE`; numbers, true, false and none are read as such.
+
+    >>> parse_setting("flow_threshold=0.4"), parse_setting("resample=false")
+    (('flow_threshold', 0.4), ('resample', False))
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise RunError(f"{text!r} sets nothing; pass NAME=VALUE, as flow_threshold=0.4")
+    return name, parse_value(value)
+
+
+def parse_value(text: str) -> Scalar:
+    """A value as the command line writes it.
+
+    >>> parse_value("3"), parse_value("1e-3"), parse_value("None"), parse_value("cpu")
+    (3, 0.001, None, 'cpu')
+    """
+    words: dict[str, Scalar] = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -95,7 +95,7 @@ def show_region(entry: Entry, request: Request, show_pixels: str) -> None:
     if labels is None or not labels.is_file():
         show_table("There are no labels to show.")
     elif not may_show(entry, request, show_pixels):
-        show_table("Pixels of this image are not shown: it is not a stand-in.")
+        show_table("Pixels of this image are not shown; show_pixels=always shows them.")
     else:
         show(region_drawing(entry.record, request.subject.image, labels))
 
