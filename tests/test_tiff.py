@@ -309,7 +309,7 @@ def test_uncompressed_strips_in_any_place(tmp_path: Path, byteorder: str) -> Non
     """Two strips change places in the file, and one is declared absent."""
     path = tmp_path / "strips.tif"
     pixels = noise((40, 21))
-    tifffile.imwrite(path, pixels, rowsperstrip=8, byteorder=byteorder)
+    tifffile.imwrite(path, pixels, rowsperstrip=8, byteorder=byteorder, metadata=None)
     with tifffile.TiffFile(path, mode="r+") as tif:
         tags = tif.pages[0].tags
         offsets, counts = list(tags["StripOffsets"].value), list(tags["StripByteCounts"].value)
@@ -323,7 +323,6 @@ def test_uncompressed_strips_in_any_place(tmp_path: Path, byteorder: str) -> Non
             file.write(data[strip])
     expected = pixels.copy()
     expected[16:24] = 0
-    assert_file_reads(path)
     plane = open_plane(path)
     assert_reads(plane, expected)
     before = plane.bytes_read
