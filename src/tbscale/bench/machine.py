@@ -12,6 +12,7 @@ import cpuinfo
 import psutil
 
 from tbscale.bench.schema import Cpu, Gpu, Load, Machine, Memory, Storage
+from tbscale.engine.cgroup import cgroup_limits, read_lines
 
 # instruction sets that change how fast the arithmetic of a segmentation runs
 FLAGS = (
@@ -128,57 +129,6 @@ def read_memory() -> Memory:
     )
 
 
-def cgroup_limits(
-    root: Path = Path("/sys/fs/cgroup"), listing: Path = Path("/proc/self/cgroup")
-) -> tuple[int | None, float | None]:
-    """(memory bytes, CPUs) that the control groups of this process allow; None is no limit.
-
-    A limit of an enclosing group binds too, so the smallest on the way up counts (version 2).
-    Version 1 keeps memory and cpu in separate trees.
-    """
-    memory: list[int] = []
-    cpus: list[float] = []
-    for line in _lines(listing):
-        _, controllers, path = line.split(":", 2)
-        group = path.strip("/")
-        parts = Path(group).parts
-        for depth in range(len(parts), -1, -1):
-            inner = Path(*parts[:depth])
-            if controllers == "":
-                memory += _limit(root / inner / "memory.max")
-                cpus += _quota(root / inner / "cpu.max")
-            elif "memory" in controllers.split(","):
-                memory += _limit(root / "memory" / inner / "memory.limit_in_bytes")
-            elif "cpu" in controllers.split(","):
-                cpus += _quota_v1(root / "cpu" / inner)
-    return min(memory, default=None), min(cpus, default=None)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().splitlines()
-    except OSError:
-        return []
-
-
-def _limit(path: Path) -> list[int]:
-    """A memory limit, unless there is none ("max", or version 1's huge number)."""
-    values = [int(text) for text in _lines(path) if text.isdigit()]
-    return [value for value in values if value < 1 << 60]
-
-
-def _quota(path: Path) -> list[float]:
-    values = [line.split() for line in _lines(path)]
-    return [int(quota) / int(period) for quota, period in values if quota.isdigit()]
-
-
-def _quota_v1(folder: Path) -> list[float]:
-    quota, period = _lines(folder / "cpu.cfs_quota_us"), _lines(folder / "cpu.cfs_period_us")
-    if not quota or not period or int(quota[0]) <= 0:
-        return []
-    return [int(quota[0]) / int(period[0])]
-
-
 def read_storage(path: Path) -> Storage:
     """File system and kind of storage under a path."""
     mount = _mount_of(path)
@@ -214,7 +164,7 @@ def storage_kind(device: str, filesystem: str, path: Path) -> StorageKind:
         return "unknown"
     if Path(device).name.startswith(("vd", "xvd")):
         return "virtual"  # a virtual disk does not know what it is made of
-    rotational = _lines(queue / "rotational")
+    rotational = read_lines(queue / "rotational")
     return "unknown" if not rotational else "hdd" if rotational[0] == "1" else "ssd"
 
 

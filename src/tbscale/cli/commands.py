@@ -7,7 +7,7 @@ import importlib
 import typer
 
 # each module has a function add_to(app: typer.Typer) -> None
-MODULES: tuple[str, ...] = ("book", "data", "info", "profile", "record")
+MODULES: tuple[str, ...] = ("book", "data", "info", "profile", "record", "segment")
 
 
 def register(app: typer.Typer) -> None:

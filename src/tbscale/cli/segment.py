@@ -1,0 +1,92 @@
+"""`tbscale segment`: the labels of Cellpose on the whole plane, out of core."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(name="segment")(run_segment)
+
+
+def run_segment(
+    image: Annotated[Path, typer.Argument(help="TIFF, OME-TIFF or OME-Zarr.")],
+    out: Annotated[Path, typer.Argument(help="Labels: NAME.ome.zarr or NAME.ome.tif.")],
+    channel: Annotated[str | None, typer.Option(help="Index from 0, or name.")] = None,
+    channel2: Annotated[str | None, typer.Option(help="Second input of the network.")] = None,
+    level: Annotated[int, typer.Option(help="Pyramid level; 0 is full resolution.")] = 0,
+    model: Annotated[str | None, typer.Option(help="embedded, a Cellpose name, or a file.")] = None,
+    diameter: Annotated[float | None, typer.Option(help="Pixels; the model's own.")] = None,
+    flow_threshold: Annotated[float, typer.Option(help="Largest flow error; 0 keeps all.")] = 0.4,
+    cellprob_threshold: Annotated[float, typer.Option(help="Logit of the foreground.")] = 0.0,
+    min_size: Annotated[int, typer.Option(help="Smallest cell, pixels.")] = 15,
+    niter: Annotated[int | None, typer.Option(help="Iterations of the dynamics.")] = None,
+    overlap: Annotated[float, typer.Option(help="Share of a tile shared with the next.")] = 0.1,
+    memory: Annotated[str | None, typer.Option(help="Budget, such as 4GiB.")] = None,
+    core_px: Annotated[int | None, typer.Option(help="Core of a block, pixels.")] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart/--resume", help="Drop a started run.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan alone.")] = False,
+) -> None:
+    """Segment one plane; the labels equal those of Cellpose 3.1.1.3 on the whole plane (CPU).
+
+    Killed at any moment, the same command continues. The output appears when it is complete.
+    """
+    from tbscale.engine.cells import Rules
+    from tbscale.engine.memory import parse_bytes
+    from tbscale.engine.plan import GIB
+    from tbscale.engine.run import Settings
+    from tbscale.engine.segment import Request, open_planes, plan_request, segment
+    from tbscale.images.open import open_image
+
+    settings = Settings(
+        overlap=overlap,
+        cellprob_threshold=cellprob_threshold,
+        niter=200 if niter is None else niter,
+        rules=Rules(flow_threshold, min_size),
+    )
+    request = Request(
+        image=image,
+        out=out,
+        channel=channel,
+        channel2=channel2,
+        level=level,
+        model=model,
+        diameter=diameter,
+        settings=settings,
+        memory_bytes=None if memory is None else parse_bytes(memory),
+        core_px=core_px,
+    )
+    if dry_run:
+        with open_image(image) as opened:
+            planned = plan_request(request, open_planes(opened, request))
+        typer.echo(describe_plan(planned))
+        return
+    result = segment(request, restart)
+    typer.echo(
+        f"{result.cell_count} cells in {result.out}, {result.wall_s:.1f} s, projected peak "
+        f"{result.plan.projection.peak_bytes / GIB:.2f} GiB"
+    )
+
+
+def describe_plan(plan: object) -> str:
+    """The plan as lines of text."""
+    from tbscale.engine.plan import GIB, Plan
+
+    assert isinstance(plan, Plan)
+    grid, sizes = plan.grid, plan.projection
+    rows = {
+        "plane": f"{plan.shape[0]} x {plan.shape[1]} px",
+        "strips": f"{len(grid.y.starts)} of {grid.tiles_per_strip} tiles, {grid.y.tile_px} px",
+        "blocks": f"{len(plan.blocks)} of {plan.core_px} px",
+        "projected peak": f"{sizes.peak_bytes / GIB:.2f} GiB",
+        "budget": f"{plan.budget_bytes / GIB:.2f} GiB",
+        "scratch": f"at most {sizes.scratch_bytes / GIB:.2f} GiB on disk",
+        "labels": f"{sizes.output_bytes / GIB:.2f} GiB before compression",
+    }
+    return "\n".join(f"{name:<15} {text}" for name, text in rows.items())

@@ -1,0 +1,161 @@
+"""The plan of a segmentation: how the work is cut and what it will need, before it starts.
+
+Integers only: no arrays, no I/O. Every projected size is in bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tbscale.engine.blocks import Block, plan_blocks
+from tbscale.engine.grid import TileGrid, plan_tiles
+from tbscale.engine.normalise import ROWS_AT_ONCE, SAMPLED_ABOVE_PX
+from tbscale.engine.scratch import ROW_CHUNK_PX
+from tbscale.engine.tasks import REGION_BYTES_PER_PX
+from tbscale.errors import BudgetError
+
+FIRST_HALO_PX = 64
+DEFAULT_CORE_PX = 2048
+SMALLEST_CORE_PX = 256
+GIB = 2**30
+
+# Python with torch, numba, zarr and compiled kernels; measured 0.43 GiB, rounded up
+RUNTIME_BYTES = int(0.50 * GIB)
+# activations of the convolutional network for one 224 px tile; measured 60 MiB, rounded up
+NETWORK_BYTES_PER_TILE_PX = 1400
+BYTES_PER_CELL = 220
+LARGEST_CELLS_PER_MEGAPIXEL = 2500
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Projected bytes of a run.
+
+    Attributes
+    ----------
+    limits_bytes, network_bytes, blocks_bytes, cells_bytes : what each stage holds at its peak,
+        beyond the runtime
+    scratch_bytes : on disk, at most
+    output_bytes : labels on disk, uncompressed, without the pyramid
+    """
+
+    limits_bytes: int
+    network_bytes: int
+    blocks_bytes: int
+    cells_bytes: int
+    scratch_bytes: int
+    output_bytes: int
+
+    @property
+    def peak_bytes(self) -> int:
+        """Memory of the whole process at its highest."""
+        stages = (self.limits_bytes, self.network_bytes, self.blocks_bytes + self.cells_bytes)
+        return RUNTIME_BYTES + max(stages)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a plane will be segmented."""
+
+    shape: tuple[int, int]
+    grid: TileGrid
+    core_px: int
+    blocks: tuple[Block, ...]
+    budget_bytes: int
+    projection: Projection
+
+    @property
+    def region_limit_px(self) -> int:
+        """Pixels of the largest region that a block may read within the budget."""
+        room = self.budget_bytes - RUNTIME_BYTES - self.projection.cells_bytes
+        return room // REGION_BYTES_PER_PX
+
+
+def project(
+    shape: tuple[int, int],
+    grid: TileGrid,
+    core_px: int,
+    batch_size: int,
+    channels: int,
+    pixel_bytes: int,
+) -> Projection:
+    """Project what a run needs.
+
+    Parameters
+    ----------
+    shape : (Y, X), pixels
+    channels : planes read, 1 or 2
+    pixel_bytes : of the stored pixels
+    """
+    height, width = shape
+    area = height * width
+    padded, tile = grid.x.padded_px, grid.y.tile_px
+    rows_read = min(ROWS_AT_ONCE, height) * width * pixel_bytes
+    # the gathered pixels, numpy's copy for the percentile, and one row of chunks
+    limits = 3 * 4 * min(area, SAMPLED_ABOVE_PX) + 3 * rows_read
+    sums = tile * padded * (3 * 4 + 8)
+    rows = tile * padded * (2 * 4 + channels * (pixel_bytes + 4))
+    finished = (ROW_CHUNK_PX + tile) * width * (3 * 4 * 3 + 2 * 4 * 2)
+    batch = batch_size * tile * tile * NETWORK_BYTES_PER_TILE_PX
+    side = min(core_px + 2 * FIRST_HALO_PX, max(shape))
+    region = min(side, height) * min(side, width)
+    cells = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
+    return Projection(
+        limits_bytes=limits,
+        network_bytes=sums + rows + finished + batch,
+        blocks_bytes=region * REGION_BYTES_PER_PX,
+        cells_bytes=cells,
+        scratch_bytes=area * (8 + 1 + 8 + 4),
+        output_bytes=area * 4,
+    )
+
+
+def plan_segmentation(
+    shape: tuple[int, int],
+    budget_bytes: int,
+    core_px: int | None = None,
+    tile_px: int = 224,
+    overlap: float = 0.1,
+    batch_size: int = 8,
+    channels: int = 1,
+    pixel_bytes: int = 2,
+) -> Plan:
+    """Plan a run within a memory budget.
+
+    Parameters
+    ----------
+    shape : (Y, X), pixels
+    budget_bytes : the projected peak stays at or below it
+    core_px : pixels of a block's core; None takes the largest of 2048, 1024, 512 and 256 that fits
+
+    Raises
+    ------
+    BudgetError : the plan needs more; says what to set
+    """
+    grid = plan_tiles(shape, tile_px, overlap)
+    sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
+    for size in sizes:
+        projection = project(shape, grid, size, batch_size, channels, pixel_bytes)
+        if projection.peak_bytes <= budget_bytes:
+            blocks = plan_blocks(shape, size)
+            return Plan(shape, grid, size, blocks, budget_bytes, projection)
+    raise BudgetError(refusal(shape, projection, size, budget_bytes))
+
+
+def refusal(shape: tuple[int, int], projection: Projection, core_px: int, budget_bytes: int) -> str:
+    """One sentence: what is needed, what there is, what to set."""
+    needs = {
+        "limits": projection.limits_bytes,
+        "network": projection.network_bytes,
+        "blocks": projection.blocks_bytes + projection.cells_bytes,
+    }
+    worst = max(needs, key=lambda name: needs[name])
+    peak = projection.peak_bytes
+    remedy = f"pass --memory {-(-peak * 100 // GIB) / 100:.2f}GiB"
+    if worst == "blocks" and core_px > SMALLEST_CORE_PX:
+        remedy += f" or --core-px {SMALLEST_CORE_PX}"
+    return (
+        f"the plane of {shape[0]} x {shape[1]} px needs {peak / GIB:.2f} GiB "
+        f"(runtime {RUNTIME_BYTES / GIB:.2f} + {worst} {needs[worst] / GIB:.2f}), "
+        f"the budget is {budget_bytes / GIB:.2f} GiB; {remedy}"
+    )

@@ -1,0 +1,99 @@
+"""The folder of an unfinished run: one run at a time, and only the same one continues."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from tbscale.engine.scratch import write_json
+from tbscale.errors import RunError
+
+IDENTITY = "run.json"
+
+
+def workdir_path(out: Path) -> Path:
+    """Where an unfinished run to `out` keeps its scratch: hidden, beside it."""
+    return out.with_name(f".{out.name}.tbscale")
+
+
+class WorkDir:
+    """A locked folder for one run; use it in a `with`.
+
+    Parameters
+    ----------
+    path : the folder, made if missing
+    identity : everything that decides the scratch's content, JSON values
+    restart : drop what an earlier run left
+
+    Raises
+    ------
+    RunError : another process works here, or an earlier run was another one
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any], restart: bool) -> None:
+        self.path = path
+        self._identity = identity
+        self._restart = restart
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> WorkDir:
+        if not self.path.parent.is_dir():
+            raise RunError(f"there is no directory {self.path.parent}; make it first")
+        self._lock = self._take_lock()
+        if self._restart:
+            self.clear()
+        self.path.mkdir(exist_ok=True)
+        stored = self.path / IDENTITY
+        if stored.is_file():
+            self._compare(json.loads(stored.read_text()))
+        else:
+            write_json(stored, self._identity)
+        return self
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".lock")
+
+    def _take_lock(self) -> IO[str]:
+        lock = self._lock_path.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise RunError(
+                f"another run writes here ({self.path.name} is locked); wait for it, or choose "
+                "another output"
+            ) from None
+        return lock
+
+    def _compare(self, before: dict[str, Any]) -> None:
+        names = sorted(before.keys() | self._identity.keys())
+        changed = [n for n in names if before.get(n) != self._identity.get(n)]
+        if changed:
+            differences = ", ".join(
+                f"{n} was {before.get(n)!r}, is {self._identity.get(n)!r}" for n in changed
+            )
+            raise RunError(
+                f"an unfinished run to this output was another one ({differences}); repeat its "
+                "command to continue it, or pass --restart to drop it"
+            )
+
+    def clear(self) -> None:
+        """Remove everything that a run left here."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.clear()
+            self._lock_path.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
