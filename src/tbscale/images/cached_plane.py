@@ -1,0 +1,118 @@
+"""A plane that keeps decoded chunks, for reads that come back to the same ones.
+
+Rows of tiles for a network are about 200 px high and chunks about 1,000: without a cache each
+chunk is decoded five times, and a plane stored as one compressed strip as often as there are rows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbscale.images.plane import ArrayPlane, Plane, region_bounds
+from tbscale.images.tiff_pages import RawPlane
+
+
+def row_of_chunks_bytes(plane: Plane) -> int:
+    """Bytes of one row of decoded chunks: what a cache needs for reads from top to bottom."""
+    return min(plane.chunk_shape[0], plane.shape[0]) * plane.shape[1] * plane.dtype.itemsize
+
+
+def cache_chunks(plane: Plane, capacity_bytes: int) -> Plane:
+    """The plane behind a cache of decoded chunks, or itself where a cache gains nothing.
+
+    It gains nothing where pixels are stored as they are, and where not one chunk fits.
+
+    Parameters
+    ----------
+    capacity_bytes : of decoded chunks to keep at most; see `row_of_chunks_bytes`
+    """
+    rows, columns = plane.chunk_shape
+    chunk_bytes = min(rows, plane.shape[0]) * min(columns, plane.shape[1]) * plane.dtype.itemsize
+    if isinstance(plane, ArrayPlane | RawPlane) or chunk_bytes > capacity_bytes:
+        return plane
+    return CachedPlane(plane, capacity_bytes)
+
+
+class CachedPlane:
+    """See `cache_chunks`. The chunks used last are kept; several threads may read."""
+
+    def __init__(self, plane: Plane, capacity_bytes: int) -> None:
+        self._plane = plane
+        self._capacity_bytes = capacity_bytes
+        self._chunks: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
+        self._kept_bytes = 0
+        self._lock = threading.Lock()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X), pixels."""
+        return self._plane.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return self._plane.dtype
+
+    @property
+    def chunk_shape(self) -> tuple[int, int]:
+        """(Y, X) of the stored unit, pixels."""
+        return self._plane.chunk_shape
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file touched; a chunk that is kept costs none."""
+        return self._plane.bytes_read
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the chunks kept now."""
+        return self._kept_bytes
+
+    def read(self, y: slice, x: slice) -> NDArray[Any]:
+        """Pixels of the region, a new array; memory is the region, the cache and one chunk."""
+        y0, y1, x0, x1 = region_bounds(self.shape, y, x)
+        out = np.empty((y1 - y0, x1 - x0), self.dtype)
+        if out.size == 0:
+            return out
+        height, width = self.chunk_shape
+        for row in range(y0 // height, (y1 - 1) // height + 1):
+            top, bottom = max(y0, row * height), min(y1, (row + 1) * height)
+            for column in range(x0 // width, (x1 - 1) // width + 1):
+                left, right = max(x0, column * width), min(x1, (column + 1) * width)
+                chunk = self._chunk(row, column)
+                out[top - y0 : bottom - y0, left - x0 : right - x0] = chunk[
+                    top - row * height : bottom - row * height,
+                    left - column * width : right - column * width,
+                ]
+        return out
+
+    def _chunk(self, row: int, column: int) -> NDArray[Any]:
+        """A chunk, kept or read; two threads may read the same one, and one of them wins."""
+        with self._lock:
+            kept = self._chunks.get((row, column))
+            if kept is not None:
+                self._chunks.move_to_end((row, column))
+                return kept
+        (height, width), (bottom, right) = self.chunk_shape, self.shape
+        chunk = self._plane.read(
+            slice(row * height, min((row + 1) * height, bottom)),
+            slice(column * width, min((column + 1) * width, right)),
+        )
+        with self._lock:
+            self._keep((row, column), chunk)
+        return chunk
+
+    def _keep(self, place: tuple[int, int], chunk: NDArray[Any]) -> None:
+        """Add a chunk, and drop those used longest ago until all fit."""
+        if place in self._chunks:
+            return
+        self._chunks[place] = chunk
+        self._kept_bytes += chunk.nbytes
+        while self._kept_bytes > self._capacity_bytes:
+            _, dropped = self._chunks.popitem(last=False)
+            self._kept_bytes -= dropped.nbytes
