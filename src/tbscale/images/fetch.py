@@ -106,6 +106,7 @@ def connect() -> Client:
     """Log in to Synapse with SYNAPSE_AUTH_TOKEN or the user's .synapseConfig."""
     synapseclient = importlib.import_module("synapseclient")
     client = synapseclient.Synapse(silent=True, skip_checks=True)
+    client.logger.addHandler(logging.NullHandler())  # else it prints tracebacks of its own
     client.login(silent=True)
     connected: Client = client
     return connected
