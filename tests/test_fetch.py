@@ -196,6 +196,7 @@ def fake_package(login_error: Exception | None = None) -> types.ModuleType:
         def __init__(self, silent: bool, skip_checks: bool) -> None:
             assert silent
             assert skip_checks
+            self.repoEndpoint = "https://synapse.invalid/repo/v1"
             self.logger = logging.getLogger("synapseclient_silent")
             super().__init__()
 
@@ -210,15 +211,31 @@ def fake_package(login_error: Exception | None = None) -> types.ModuleType:
 
 
 def test_the_users_token_is_left_to_the_client(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[str] = []
+    monkeypatch.setattr(fetch_module, "_reach", reached.append)
     monkeypatch.setitem(sys.modules, "synapseclient", fake_package())
     fetch(DATA, out)
     assert out.read_bytes() == CONTENT
+    assert reached == ["https://synapse.invalid/repo/v1"]
 
 
 def test_no_token(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch_module, "_reach", lambda address: None)
     monkeypatch.setitem(sys.modules, "synapseclient", fake_package(SynapseNoCredentialsError("")))
     with pytest.raises(DatasetError, match=r"personal access token .* tbscale data stand-in"):
         fetch(DATA, out)
+
+
+def test_no_network_is_said_at_once(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch_module, "getproxies", dict)
+    monkeypatch.setitem(sys.modules, "synapseclient", fake_package(AssertionError("not reached")))
+    with pytest.raises(DatasetError, match=r"was not reached; check the network, or make the st"):
+        fetch(DATA, out)
+
+
+def test_behind_a_proxy_the_client_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch_module, "getproxies", lambda: {"https": "http://proxy:3128"})
+    fetch_module._reach("https://synapse.invalid/repo/v1")
 
 
 def test_an_absent_file_is_named() -> None:
@@ -252,5 +269,6 @@ def test_the_real_client_has_what_is_used(monkeypatch: pytest.MonkeyPatch) -> No
     assert entity["fileSize"] is None
     assert entity["md5"] is None
     monkeypatch.delenv("SYNAPSE_AUTH_TOKEN", raising=False)
+    monkeypatch.setattr(fetch_module, "_reach", lambda address: None)
     monkeypatch.setattr(synapseclient.Synapse, "login", lambda self, silent: None)
     assert connect().multi_threaded is True

@@ -12,12 +12,15 @@ import hashlib
 import importlib
 import logging
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from tbscale.errors import DatasetError
 from tbscale.images.datasets import Dataset
@@ -27,6 +30,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[str, int, int], None]
 DOWNLOAD, VERIFY = "download", "verify"
 POLL_S = 0.25
+REACH_S = 10.0
 _BLOCK = 1 << 22
 _FOLDER_TYPE = "Folder"
 # names in the class hierarchy of what synapseclient, requests and httpx raise
@@ -107,9 +111,18 @@ def connect() -> Client:
     synapseclient = importlib.import_module("synapseclient")
     client = synapseclient.Synapse(silent=True, skip_checks=True)
     client.logger.addHandler(logging.NullHandler())  # else it prints tracebacks of its own
+    _reach(client.repoEndpoint)
     client.login(silent=True)
     connected: Client = client
     return connected
+
+
+def _reach(address: str) -> None:
+    """Fail at once where there is no network; the client itself would retry for minutes."""
+    url = urlsplit(address)
+    if url.scheme in getproxies():
+        return  # only the proxy may be reachable from here
+    socket.create_connection((url.hostname or "", url.port or 443), REACH_S).close()
 
 
 def find(client: Client, data: Dataset) -> RemoteFile:
