@@ -44,6 +44,7 @@ def known_parameters(template: Path) -> dict[str, str]:
     """Every parameter of a notebook with its default, as papermill reads them."""
     import papermill
 
+    logging.getLogger("papermill").setLevel(logging.WARNING)  # it names the notebook each time
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of papermill's own dependencies
         found = papermill.inspect_notebook(str(template))

@@ -97,7 +97,7 @@ def show_region(entry: Entry, request: Request, show_pixels: str) -> None:
     elif not may_show(entry, request, show_pixels):
         show_table("Pixels of this image are not shown; show_pixels=always shows them.")
     else:
-        show(region_drawing(entry.record, request.subject.image, labels))
+        show(region_drawing(entry, request.subject.image, labels))
 
 
 def may_show(entry: Entry, request: Request, show_pixels: str) -> bool:

@@ -9,29 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbscale.bench.agreement import LabelsOnDisk
-from tbscale.bench.schema import Record
 from tbscale.book.drawing import ORANGE, Drawing, csv_of, finish, new_axes, styled
+from tbscale.book.figures import described
+from tbscale.book.shelf import Entry
 from tbscale.images.open import open_plane
 
 SIDE_PX = 320
 CANDIDATES = 5  # windows a side, of which the one with most foreground is shown
 
 
-def region_drawing(record: Record, image: Path, labels: Path) -> Drawing:
+def region_drawing(entry: Entry, image: Path, labels: Path) -> Drawing:
     """Outlines of the cells over the pixels of the fullest of some windows.
 
     Parameters
     ----------
-    record : says channel, level and crop
+    entry : its record says channel, level and crop
     image : the image that was segmented
     labels : TIFF of the labels of the crop
     """
+    record = entry.record
     found = LabelsOnDisk(open_plane(labels))
     y, x = fullest_window(found)
     y0, _, x0, _ = record.dataset.crop or (0, 0, 0, 0)
     plane = open_plane(image, record.dataset.channel, record.dataset.level)
     pixels = plane.read(slice(y0 + y.start, y0 + y.stop), slice(x0 + x.start, x0 + x.stop))
-    return _draw(record, pixels, found[y, x], (y0 + y.start, x0 + x.start))
+    return _draw(entry, pixels, found[y, x], (y0 + y.start, x0 + x.start))
 
 
 def fullest_window(labels: LabelsOnDisk, side_px: int = SIDE_PX) -> tuple[slice, slice]:
@@ -61,7 +63,7 @@ def outlines(labels: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _draw(
-    record: Record, pixels: NDArray[Any], labels: NDArray[Any], corner: tuple[int, int]
+    entry: Entry, pixels: NDArray[Any], labels: NDArray[Any], corner: tuple[int, int]
 ) -> Drawing:
     low, high = np.percentile(pixels, (1, 99.7))
     grey = np.clip((pixels.astype(np.float32) - low) / max(float(high - low), 1e-6), 0, 1)
@@ -70,9 +72,9 @@ def _draw(
     cells = len(np.unique(labels[labels > 0]))
     y, x = corner
     where = f"rows {y} to {y + labels.shape[0]}, columns {x} to {x + labels.shape[1]}"
-    alt = f"{cells} cells of {record.dataset.name}, outlined over the pixels of {where}."
+    alt = f"{cells} cells outlined over the pixels of {where}: {described(entry)}."
     with styled():
         figure, axes = new_axes(5.0)
         axes.imshow(shown, interpolation="nearest")
         axes.set_axis_off()
-        return finish(figure, f"{record.id[:12]}-region", alt, csv_of(("cells",), [(cells,)]))
+        return finish(figure, f"{entry.address}-region", alt, csv_of(("cells",), [(cells,)]))
