@@ -69,7 +69,7 @@ def shape(value: tuple[int, ...]) -> str:
 
 def seconds_range(summary: Summary) -> str:
     """Smallest to largest of the repeats, in seconds; a single value as itself."""
-    if summary.n == 1:
+    if summary.n == 1 or summary.largest < 0.0005:
         return seconds(summary.median)
     low, high = three_digits(summary.smallest), three_digits(summary.largest)
     return f"{low} to {high}{NBSP}s"

@@ -12,6 +12,7 @@ from tbscale.book.shelf import Entry, ProfileSet
 
 DASH = "–"
 HOT_LINES = 10
+NOTABLE_SHARE = 0.01
 GIB = 1024**3
 
 
@@ -35,8 +36,9 @@ def origin_badge(record: Record) -> str:
 
 
 def largest_steps(entry: Entry, how_many: int = 2) -> str:
-    """The steps that take most, with their share of the run."""
+    """The steps that take most, with their share of the run; small change is left out."""
     ranked = sorted(entry.steps, key=entry.step_share, reverse=True)[:how_many]
+    ranked = [step for step in ranked if entry.step_share(step) >= NOTABLE_SHARE] or ranked[:1]
     return ", ".join(f"{step} {formats.share(entry.step_share(step))}" for step in ranked)
 
 
