@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help book test pages check lint slow serve lock readme clean distclean env
+.PHONY: help book test pages check lint slow serve lock readme picture clean distclean env
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -23,7 +23,8 @@ help:
 	@echo 'make pages   build the book from the committed records only, strictly'
 	@echo 'make serve   the built book at http://127.0.0.1:$(PORT)'
 	@echo 'make lint    ruff and mypy;  make slow: also the large planes'
-	@echo 'make readme  write the headline table into README.md;  make lock: write requirements.lock'
+	@echo 'make readme  write the headline table into README.md;  make picture: draw its picture'
+	@echo 'make lock    write requirements.lock'
 	@echo 'make clean   remove the built book and caches;  make distclean: the environment and data too'
 
 # --- environment ---------------------------------------------------------------------------------
@@ -75,6 +76,11 @@ lint: $(INSTALLED)
 lock:
 	@$(RUN)/python tools/lock.py
 
+picture: $(STANDIN)
+	@mkdir -p notebooks/images work
+	@$(RUN)/tbscale segment $(STANDIN) work/exemplar-001-cells.ome.tif --restart
+	@$(RUN)/tbscale book picture $(STANDIN) work/exemplar-001-cells.ome.tif --out notebooks/images/cells.png
+
 readme: $(INSTALLED)
 	@$(RUN)/tbscale book readme
 
@@ -83,4 +89,4 @@ clean:
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) data $(LOCAL)
+	rm -rf $(VENV) data work $(LOCAL)

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 from made_up import made_up_document
+from matplotlib.image import imread
 from pybtex.database import parse_string
 
 from tbscale.bench.records import save_record, seal
@@ -18,6 +21,7 @@ from tbscale.book.context import PageContext
 from tbscale.book.executed import executed_page
 from tbscale.book.figures import memory_drawing, steps_drawing
 from tbscale.book.pages import Binder, Tree, expand_toc, generated_template, new_environment
+from tbscale.book.picture import draw_picture
 from tbscale.book.readme import BEGIN, END, headline_markdown, with_headline
 from tbscale.book.shelf import Entry, Shelf, load_shelf, make_shelf
 from tbscale.errors import BookError, RecordError
@@ -322,3 +326,21 @@ def test_an_executed_notebook_keeps_results_and_loses_what_is_private(tmp_path: 
 def test_a_file_that_cannot_be_a_page_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(BookError, match=said):
         executed_page(kept(tmp_path, text))
+
+
+def test_the_picture_shows_a_piece_twice_once_with_outlines(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 1000, (64, 80)).astype(np.uint16)
+    labels = np.zeros((64, 80), np.uint32)
+    labels[20:40, 30:50] = 7
+    tifffile.imwrite(tmp_path / "image.tif", image)
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    out = tmp_path / "picture.png"
+    draw_picture(tmp_path / "image.tif", tmp_path / "labels.tif", out, (10, 60, 20, 70))
+    left, right = np.split(imread(out)[..., :3], [100], axis=1)
+    assert left.shape == (100, 100, 3)
+    assert right.shape == (100, 106, 3)
+    differing = (left != right[:, 6:]).any(axis=2)[::2, ::2]
+    expected = np.zeros((50, 50), bool)
+    expected[10:30, 10:30] = True
+    expected[11:29, 11:29] = False
+    assert (differing == expected).all()

@@ -69,3 +69,19 @@ def readme(
     typer.echo("README.md is " + ("not current" if changed and check else "current"))
     if changed and check:
         raise typer.Exit(1)
+
+
+@book.command()
+def picture(
+    image: Annotated[Path, typer.Argument(help="The image that was segmented.")],
+    labels: Annotated[Path, typer.Argument(help="Its labels.")],
+    out: Annotated[Path, typer.Option(help="The PNG to write.")],
+    crop: Annotated[str, typer.Option(metavar="Y0:Y1,X0:X1")] = "1400:1680,1000:1420",
+    channel: Annotated[int, typer.Option(help="The channel to show, from 0.")] = 0,
+) -> None:
+    """Draw a piece of an image beside the same piece with its cells outlined."""
+    from tbscale.bench.command import parse_crop
+    from tbscale.book.picture import draw_picture
+
+    draw_picture(image, labels, out, parse_crop(crop), channel)
+    typer.echo(str(out))
