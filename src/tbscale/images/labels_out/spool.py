@@ -105,11 +105,23 @@ class LabelSpool:
         new = as_labels(labels, (y1 - y0, x1 - x0))
         if new.size == 0:
             return
+        height, width = self.labels.chunks
+        for top in range(y0 - y0 % height, y1, height):
+            for left in range(x0 - x0 % width, x1, width):
+                rows = slice(max(y0, top), min(y1, top + height))
+                columns = slice(max(x0, left), min(x1, left + width))
+                part = new[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
+                self._put_in_chunk(rows, columns, part, keep)
+
+    def _put_in_chunk(self, rows: slice, columns: slice, new: Labels, keep: bool) -> None:
+        """Change one chunk; one at a time keeps the memory at a few chunks for any region."""
+        if keep and not new.any():
+            return
         with self._lock, told_if_full(self.directory):
             if keep:
-                old = np.asarray(self.labels[y0:y1, x0:x1])
+                old = np.asarray(self.labels[rows, columns])
                 new = np.where(new == 0, old, new)
-            self.labels[y0:y1, x0:x1] = new
+            self.labels[rows, columns] = new
 
     def read(self, y: slice, x: slice) -> Labels:
         """The labels written to a region so far, 0 where none were."""
