@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -209,6 +210,17 @@ def test_a_broken_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(DatasetError, match=r"no room is left; free some"):
         write_stand_in(TINY, tmp_path / "x.ome.tif")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_litter_of_a_killed_run_is_cleared_and_of_a_live_one_is_not(tmp_path: Path) -> None:
+    out = tmp_path / "x.ome.tif"
+    dead, live = (tmp_path / f".x.ome.tif.{pid}.partial" for pid in (2**22 + 1, os.getppid()))
+    for part in (dead, live):
+        part.write_bytes(b"half of it")
+    write_stand_in(TINY, out)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        out.name, labels_path(out).name, live.name,
+    }  # fmt: skip
 
 
 def test_a_file_size_limit_gives_one_sentence(tmp_path: Path) -> None:

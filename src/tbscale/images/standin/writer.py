@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import tifffile
 from numpy.typing import NDArray
 
@@ -176,6 +177,14 @@ def _refuse_to_replace(path: Path) -> None:
         raise DatasetError(f"{path} exists and is no stand-in; remove it, or pass another --out")
 
 
+def _clear_litter(path: Path) -> None:
+    """Remove what a run that was killed left beside `path`."""
+    for litter in path.parent.glob(f".{path.name}.*.partial"):
+        pid = litter.name.removesuffix(".partial").rpartition(".")[2]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            litter.unlink(missing_ok=True)
+
+
 def _cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS
@@ -222,8 +231,9 @@ def write_stand_in(
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(out))
-        _refuse_to_replace(out)
-        _refuse_to_replace(labels)
+        for path in (out, labels):
+            _refuse_to_replace(path)
+            _clear_litter(path)
         nuclei_count(what.tissue)  # numbers the labels once, before the threads need them
         try:
             for part, drawing in zip(parts, drawings, strict=True):
