@@ -573,8 +573,9 @@ def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:
 
 
 def test_every_real_file_reads_or_is_refused(real_images: Path) -> None:
-    paths = sorted((real_images / "tiffs").glob("*.tif*"))
-    assert paths
+    folders = ("tiffs", "cycif_tonsil", "codex_tissue")
+    paths = [path for folder in folders for path in sorted((real_images / folder).glob("*.tif*"))]
+    assert len(paths) >= 18
     refused = []
     for path in paths:
         try:
