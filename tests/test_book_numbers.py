@@ -38,6 +38,7 @@ def test_an_unbound_number_is_found(found: str) -> None:
         "Python 3.11 or 3.12, version 0.5, in 2022, section 3.",
         "CC BY 4.0; step 3 of 5; uint16; UTF-8",
         "three times faster, in two minutes",
+        "```{figure} x.png\n:width: 100%\n:alt: A cell\n```",
     ],
 )
 def test_bound_cited_code_and_plain_numbers_pass(text: str) -> None:
@@ -49,6 +50,11 @@ def test_a_directive_with_words_is_prose_and_what_follows_it_too() -> None:
         "```{note}\nIt took 3 s.\n```\n\nAnd 4 s.\n\n````{code-block} sh\n```\n5 s\n````\n\n6 s\n"
     )
     assert [one.found for one in check_text(text, "page.md")] == ["3 s", "4 s", "6 s"]
+
+
+def test_alternative_text_is_prose() -> None:
+    text = "```{figure} x.png\n:width: 50%\n:alt: A bar of 3 s\n```"
+    assert [one.found for one in check_text(text, "page.md")] == ["3 s"]
 
 
 def test_a_citation_stands_behind_its_own_paragraph_only() -> None:

@@ -28,6 +28,7 @@ UNBOUND = re.compile(rf"{NUMBER}{SCALED}[\s  -]?(?:{UNITS})(?![\w(])")
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})\s*(.*?)\s*$")
 CODE_DIRECTIVES = ("code", "code-block", "code-cell", "raw", "math", "eval-rst")
 REMOVED = (
+    re.compile(r"^[ \t]*:(?!alt:)[\w-]+:.*$", re.M),  # an option of a directive
     re.compile(r"\{\{.*?\}\}", re.S),  # bound
     re.compile(r"\{%.*?%\}", re.S),
     re.compile(r"<!--.*?-->", re.S),
