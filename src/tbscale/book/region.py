@@ -72,7 +72,8 @@ def _draw(
     cells = len(np.unique(labels[labels > 0]))
     y, x = corner
     where = f"rows {y} to {y + labels.shape[0]}, columns {x} to {x + labels.shape[1]}"
-    alt = f"{cells} cells outlined over the pixels of {where}: {described(entry)}."
+    noun = "cell" if cells == 1 else "cells"
+    alt = f"{cells} {noun} outlined over the pixels of {where}: {described(entry)}."
     with styled():
         figure, axes = new_axes(5.0)
         axes.imshow(shown, interpolation="nearest")
