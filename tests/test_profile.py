@@ -1,0 +1,281 @@
+"""What a profile is made of: subject, request, command, template, references; no process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+import tifffile
+from made_up import made_up_document, made_up_record
+from tiny import write_tiny
+
+from tbscale.bench import measure as measuring
+from tbscale.bench import passes, reference, subject, template
+from tbscale.bench.command import parse_crop, parse_setting, profile_command
+from tbscale.bench.measure import Request, measure
+from tbscale.bench.records import record_path, save_record, seal
+from tbscale.bench.schema import Load
+from tbscale.bench.software import read_code, read_software
+from tbscale.book import notebook, region
+from tbscale.book.shelf import Entry
+from tbscale.engine.workload.labels import label_facts, write_labels
+from tbscale.errors import DatasetError, RecordError, RunError, WeightsError
+
+PARAMETERS = {
+    "dataset",
+    "image",
+    "channel",
+    "model",
+    "diameter",
+    "engine",
+    "device",
+    "crop",
+    "repeats",
+    "out",
+}
+
+
+def write_stand_in(path: Path, size_px: int = 64) -> Path:
+    """A file that says of itself that it imitates a dataset."""
+    words = "Synthetic image: stand-in of exemplar-001, seed 0, region 0:9,0:9"
+    tifffile.imwrite(path, np.zeros((size_px, size_px), np.uint16), description=words)
+    return path
+
+
+def test_a_stand_in_is_known_by_its_own_words(tmp_path: Path) -> None:
+    path = write_stand_in(tmp_path / "any-name.ome.tif")
+    found = subject.find_subject(None, path)
+    assert (found.name, found.origin, found.true_labels) == ("exemplar-001", "stand-in", None)
+    labels = tmp_path / "any-name-labels.ome.tif"
+    labels.touch()
+    assert subject.find_subject("mine", path) == subject.Subject("mine", path, "stand-in", labels)
+    real = subject.find_subject(None, write_tiny(tmp_path / "Lung section 7.ome.tif"))
+    assert (real.name, real.origin) == ("Lung-section-7", "real")
+
+
+def test_datasets_are_looked_for_in_data_and_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match="tbscale data stand-in exemplar-001"):
+        subject.find_subject("exemplar-001", None)
+    with pytest.raises(DatasetError, match="neither a file nor a dataset"):
+        subject.find_subject("exemplar-002", None)
+    with pytest.raises(DatasetError, match="pass one of them"):
+        subject.find_subject(None, None)
+    with pytest.raises(DatasetError, match="there is no image"):
+        subject.find_subject(None, Path("absent.tif"))
+    made = write_stand_in(Path("exemplar-001-stand-in.ome.tif"))
+    assert subject.find_image("exemplar-001") == made
+    Path("data").mkdir()
+    fetched = write_tiny(Path("data/exemplar-001.ome.tif"))
+    assert subject.find_image("exemplar-001") == fetched
+
+
+def test_the_command_reproduces_the_request() -> None:
+    request = Request(
+        dataset="exemplar-001",
+        image="data/x.ome.tif",
+        channel="DNA_1",
+        crop=(0, 512, 100, 612),
+        repeats=5,
+        threads=2,
+        settings={"niter": 100},
+        out="elsewhere",
+    )
+    assert " ".join(profile_command(request)) == (
+        "tbscale profile exemplar-001 --image data/x.ome.tif --channel DNA_1 "
+        "--crop 0:512,100:612 --repeats 5 --threads 2 --setting niter=100"
+    )
+    assert profile_command(Request(image="x.tif")) == ["tbscale", "profile", "x.tif"]
+
+
+@pytest.mark.parametrize("text", ["0:512", "0:512;0:512", "a:b,c:d", ""])
+def test_crops_that_are_none(text: str) -> None:
+    with pytest.raises(RunError, match="is not a crop"):
+        parse_crop(text)
+
+
+def test_settings_are_read_as_values() -> None:
+    texts = ["a=1", "b=0.5", "c=true", "d=none", "e=x"]
+    assert dict(map(parse_setting, texts)) == {"a": 1, "b": 0.5, "c": True, "d": None, "e": "x"}
+    with pytest.raises(RunError, match="sets nothing"):
+        parse_setting("flow_threshold")
+
+
+def test_the_notebook_has_its_parameters_and_no_outputs() -> None:
+    path = template.find_template()
+    assert set(template.known_parameters(path)) >= PARAMETERS
+    cells = nbformat.read(path, as_version=4).cells
+    assert [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    assert not any(c.get("outputs") or c.get("execution_count") for c in cells)
+
+
+def test_unknown_parameters_name_the_known_ones() -> None:
+    with pytest.raises(RunError, match=r"no parameter colour; choose from .*diameter.*repeats"):
+        template.check_parameters(template.find_template(), {"colour": "red", "engine": "stock"})
+
+
+def test_errors_of_a_cell_keep_their_kind() -> None:
+    error = template._as_own("WeightsError", "no such weights", 3)
+    assert isinstance(error, WeightsError)
+    assert str(template._as_own("KeyError", "'x'", 3)).startswith("the notebook stopped in cell 3")
+
+
+def test_an_executed_notebook_is_redacted_and_bounded(tmp_path: Path) -> None:
+    made = nbformat.v4.new_notebook()
+    cell = nbformat.v4.new_code_cell("image = '/srv/study/a.tif'")
+    svg = '<svg xmlns="http://www.w3.org/2000/svg"><g><path d="M0/0"/></g></svg>'
+    cell.outputs = [
+        nbformat.v4.new_output("stream", text="read /srv/study/a.tif\n"),
+        nbformat.v4.new_output("display_data", data={"image/svg+xml": svg}),
+    ]
+    made.cells = [cell]
+    made.metadata["papermill"] = {"input_path": "/srv/x.ipynb"}
+    clean = template.redact_notebook(json.loads(nbformat.writes(made)))
+    text = json.dumps(clean)
+    assert "/srv" not in text
+    assert "papermill" not in text
+    assert "".join(clean["cells"][0]["outputs"][1]["data"]["image/svg+xml"]) == svg
+    with pytest.raises(RunError, match="the limit is"):
+        template._write(tmp_path / "x.ipynb", "x" * (template.MAX_BYTES + 1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_new_record_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="left 0 new records"):
+        template._new_record(tmp_path, set())
+    path = save_record(made_up_record(), tmp_path)
+    assert template._new_record(tmp_path, set()) == path
+
+
+def other_engine(labels_sha256: str) -> dict[str, Any]:
+    """A document of another engine on the made-up record's pixels and weights."""
+    document = made_up_document("tbscale")
+    document["result"]["labels_sha256"] = labels_sha256
+    return document
+
+
+def test_the_reference_is_the_stock_record_of_the_same_work() -> None:
+    stock = made_up_record()
+    other_weights = made_up_document()
+    other_weights["weights"]["sha256"] = "e" * 64
+    other_flow = made_up_document()
+    other_flow["parameters"]["flow_threshold"] = 0.5
+    shelf = [seal(other_weights), seal(other_flow), stock]
+    assert reference.find_reference(other_engine("f" * 64), shelf) == stock
+    assert reference.find_reference(made_up_document(), shelf) is None
+    assert reference.find_reference(other_engine("f" * 64), shelf[:2]) is None
+
+
+def test_agreement_with_the_reference_and_the_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stock's labels are kept; the same cells under other ids are the same partition."""
+    monkeypatch.setenv("TBSCALE_CACHE", str(tmp_path))
+    cells = np.kron(np.arange(16).reshape(4, 4), np.ones((8, 8), int)).astype(np.uint32)
+    sha256 = label_facts(cells).sha256
+    document = made_up_document()
+    document["result"]["labels_sha256"] = sha256
+    stock = seal(document)
+    written = tmp_path / "written.tif"
+    write_labels(cells, written)
+    renamed = tmp_path / "renamed.tif"
+    write_labels(np.where(cells > 0, 100 - cells, 0), renamed)
+
+    unseen = reference.agree_with_reference(renamed, sha256, stock)
+    assert unseen is not None
+    assert (unseen["grade"], unseen["ap"]["0.9"]) == ("partition", 1.0)
+    assert reference.agree_with_reference(renamed, "0" * 64, stock) is None
+
+    kept = reference.keep_labels(written, sha256)
+    assert not written.exists()
+    seen = reference.agree_with_reference(renamed, sha256, stock)
+    assert seen is not None
+    assert (seen["grade"], seen["reference_record"]) == ("partition", stock.id)
+    same = reference.agree_with_reference(kept, sha256, stock)
+    assert same is not None
+    assert same["grade"] == "bit"
+    crop = tmp_path / "crop.tif"
+    write_labels(cells[8:24, 0:16], crop)
+    assert reference.agree_with_truth(crop, kept, (8, 24, 0, 16))["grade"] == "bit"
+
+
+def test_a_plain_pass_that_ran_out_of_memory_is_a_record_without_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = write_tiny(tmp_path / "tiny.ome.tif", 64)
+
+    def died(job: Any, folder: Path, **_: Any) -> passes.PassOutcome:
+        watched = passes._Watched("out_of_memory", -9, "repeat 1", 123, 4.0)
+        return passes._failed(job, passes._describe(job, ["python"], watched), None, watched)
+
+    monkeypatch.setattr(measuring, "run_pass", died)
+    monkeypatch.setattr(measuring, "read_load", lambda: Load(load_1min=0.0, cpu_share=0.0))
+    record = measure(Request(image=str(image), out=str(tmp_path / "out")))
+    assert record.result is None
+    assert [one.instrument for one in record.passes] == ["plain"]
+    assert (record.plain.ended, record.plain.peak_rss_bytes) == ("out_of_memory", 123)
+    assert record.dataset.shape == (64, 64)
+    assert record_path(record, Path()).parts[0] == "tiny"
+
+
+def test_software_and_code_say_what_ran() -> None:
+    software = read_software()
+    assert software["cellpose"] == "3.1.1.3"
+    code = read_code()
+    assert code.commit is None or len(code.commit) == 40
+
+
+def local_entry(origin: str) -> Entry:
+    document = made_up_document()
+    document["dataset"]["origin"] = origin
+    return Entry(seal(document))
+
+
+@pytest.mark.parametrize(
+    ("origin", "out", "show_pixels", "shown"),
+    [
+        ("stand-in", "results", "auto", True),
+        ("real", "results", "auto", False),
+        ("real", "results/local", "auto", True),
+        ("real", "results/local", "never", False),
+        ("real", "results", "always", True),
+    ],
+)
+def test_pixels_of_real_images_stay_out_of_what_is_published(
+    origin: str, out: str, show_pixels: str, shown: bool
+) -> None:
+    assert notebook.may_show(local_entry(origin), Request(out=out), show_pixels) == shown
+
+
+def test_show_pixels_is_one_of_three_words() -> None:
+    with pytest.raises(RunError, match="auto, always, never"):
+        notebook.show_region(local_entry("real"), Request(), "perhaps")
+
+
+def test_the_region_figure_outlines_cells(tmp_path: Path) -> None:
+    image = write_tiny(tmp_path / "tiny.ome.tif", 64, channels=1)
+    labels = np.zeros((32, 48), np.uint32)
+    labels[4:12, 6:20] = 7
+    write_labels(labels, tmp_path / "labels.tif")
+    document = made_up_document()
+    document["dataset"] |= {"shape": [64, 64], "crop": [16, 48, 8, 56]}
+    drawing = region.region_drawing(Entry(seal(document)), image, tmp_path / "labels.tif")
+    assert "1 cell outlined over the pixels of rows 16 to 48, columns 8 to 56" in drawing.alt
+    assert "stand-in of made-up" in drawing.alt
+    assert drawing.light_svg.startswith("<?xml")
+    edge = region.outlines(labels)
+    assert edge.sum() == 2 * 14 + 2 * 6
+    assert not edge[labels == 0].any()
+
+
+def test_sealing_names_the_field_that_is_wrong() -> None:
+    document = made_up_document()
+    document["passes"][0]["repeats"][0]["cpu_s"] = "long"
+    with pytest.raises(RecordError, match=r"passes\.0\.repeats\.0\.cpu_s: Input should be"):
+        seal(document)
