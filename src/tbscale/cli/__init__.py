@@ -34,6 +34,7 @@ commands.register(app)
 def main() -> None:
     """Run the command line; a user's mistake is one sentence on stderr and exit status 2."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("cellpose").setLevel(logging.WARNING)  # speaks of paths and devices
     try:
         app()
     except TbscaleError as error:

@@ -43,8 +43,8 @@ def widen(region: Region, halo_px: int, plane_shape: tuple[int, int]) -> Region:
 
 def distance_px(a: Region, b: Region) -> int:
     """Pixels between two regions along the axis where they are farther apart; 0 if they touch."""
-    gaps = (max(p.start - q.stop, q.start - p.stop, 0) for p, q in zip(a, b, strict=True))
-    return max(gaps)
+    gaps = [max(p.start - q.stop, q.start - p.stop, 0) for p, q in zip(a, b, strict=True)]
+    return int(max(gaps))
 
 
 def meets(a: Region, b: Region) -> bool:

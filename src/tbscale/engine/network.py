@@ -34,7 +34,7 @@ class ExactNetwork:
         model = load_model(weights, device)
         self._device = torch.device(device)
         net = model.net.eval()
-        self._net = mkldnn.to_mkldnn(net) if net.mkldnn else net
+        self._net = mkldnn.to_mkldnn(net) if net.mkldnn else net  # type: ignore[no-untyped-call]
         self.diam_mean_px = float(model.diam_mean)
         self.diam_labels_px = float(model.diam_labels)
 

@@ -48,7 +48,7 @@ def write_json(path: Path, value: dict[str, Any]) -> None:
 
 def open_scratch(
     path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, fill_value: Any
-) -> zarr.Array:
+) -> zarr.Array[Any]:
     """Open a compressed array of this run, or create it."""
     if (path / "zarr.json").is_file():
         return zarr.open_array(path, mode="r+")
@@ -233,7 +233,9 @@ class OwnedStore:
             np.savez(
                 stream,
                 region=np.array([y.start, y.stop, x.start, x.stop], np.int64),
-                labels=np.frombuffer(imagecodecs.zstd_encode(labels, OWNED_LEVEL), np.uint8),
+                labels=np.frombuffer(
+                    imagecodecs.zstd_encode(labels.tobytes(), OWNED_LEVEL), np.uint8
+                ),
                 first=owned.first,
                 area=owned.area,
                 error=owned.error,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,14 @@ class WorkDir:
         if not self.path.parent.is_dir():
             raise RunError(f"there is no directory {self.path.parent}; make it first")
         self._lock = self._take_lock()
+        try:
+            self._claim()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def _claim(self) -> None:
         if self._restart:
             self.clear()
         self.path.mkdir(exist_ok=True)
@@ -52,23 +61,27 @@ class WorkDir:
             self._compare(json.loads(stored.read_text()))
         else:
             write_json(stored, self._identity)
-        return self
 
     @property
     def _lock_path(self) -> Path:
         return self.path.with_name(self.path.name + ".lock")
 
     def _take_lock(self) -> IO[str]:
-        lock = self._lock_path.open("w")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            raise RunError(
-                f"another run writes here ({self.path.name} is locked); wait for it, or choose "
-                "another output"
-            ) from None
-        return lock
+        while True:
+            lock = self._lock_path.open("w")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                raise RunError(
+                    f"another run writes here ({self.path.name} is locked); wait for it, or "
+                    "choose another output"
+                ) from None
+            if self._lock_path.exists() and os.path.samestat(
+                self._lock_path.stat(), os.fstat(lock.fileno())
+            ):
+                return lock
+            lock.close()  # its last owner removed it in between; take the new one
 
     def _compare(self, before: dict[str, Any]) -> None:
         names = sorted(before.keys() | self._identity.keys())

@@ -6,9 +6,9 @@ added, and the bilinear interpolation is of mixed precision. As numba types the 
 w is float32 but 1 - w is float64, so a product is rounded to float32 until it meets a 1 - w. Both
 kinds of rounding are kept: all float32 or all float64 moves some pixels to another cell.
 
-Here each pixel is followed on its own with the same arithmetic, so the flow around one cell stays in cache, and it stops at an
-exact fixed point or an exact cycle of two, where the remaining iterations change nothing but the
-phase.
+Here each pixel is followed on its own with the same arithmetic, so the flow around one cell stays
+in cache, and it stops at an exact fixed point or an exact cycle of two, where the remaining
+iterations change nothing but the phase.
 """
 
 from __future__ import annotations

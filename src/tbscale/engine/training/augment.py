@@ -57,7 +57,7 @@ def cut(
     cell : bool (CROP_PX, CROP_PX)
     """
     scale = draw_scale(sample.diameter_px, rng)
-    affine, turn = draw_map(sample.labels.shape, scale, rng)
+    affine, turn = draw_map((sample.labels.shape[0], sample.labels.shape[1]), scale, rng)
     size = (CROP_PX, CROP_PX)
     source = sample.image
     if scale < 0.7:  # as a microscope would: average before sampling
@@ -75,7 +75,7 @@ def light_field(rng: Generator) -> NDArray[np.float32]:
     """Draw a smooth illumination, float32 (CROP_PX, CROP_PX), around 1."""
     coarse = rng.normal(1.0, 0.25, (4, 4)).astype(np.float32)
     field = cv2.resize(coarse, (CROP_PX, CROP_PX), interpolation=cv2.INTER_CUBIC)
-    return np.maximum(field, 0.2).astype(np.float32)
+    return np.asarray(np.maximum(field, 0.2), np.float32)
 
 
 def relight(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:

@@ -127,7 +127,7 @@ def median_diameter_px(labels: NDArray[np.int32]) -> float:
 def normalise(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale so that the 1st and 99th percentile become 0 and 1."""
     low, high = np.percentile(image, (1, 99))
-    return ((image - low) / max(high - low, 1e-3)).astype(np.float32)
+    return np.asarray((image - low) / max(high - low, 1e-3), np.float32)
 
 
 def prepare(item: LabelledImage) -> Sample | None:

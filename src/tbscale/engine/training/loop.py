@@ -103,7 +103,7 @@ class Trainer:
             y = self.network(image)[0]
         loss = loss_of(y.float(), flow, cell)
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.done += 1
