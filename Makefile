@@ -68,9 +68,10 @@ slow: $(INSTALLED)
 	@$(RUN)/python -m pytest --slow
 
 lint: $(INSTALLED)
-	$(RUN)/ruff check .
-	$(RUN)/ruff format --check .
-	$(RUN)/mypy
+	@status=0; \
+	for command in 'ruff check .' 'ruff format --check .' mypy; do \
+	    echo "== lint: $$command"; $(RUN)/$$command || status=1; \
+	done; exit $$status
 
 # --- files that are written, and committed ---------------------------------------------------------
 lock:

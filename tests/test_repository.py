@@ -33,7 +33,7 @@ TOP = (
 )
 # addresses of package registries and paths of one machine have no place here
 FORBIDDEN = re.compile(
-    r"index-url\s*=|pypi\.org|pythonhosted\.org|registry\.npmjs|download\.pytorch|/root/|/work/main"
+    r"index-url\s*=|pypi\.org|pythonhosted\.org|registry\.npmjs|download\.pytorch|/work/(main|shared)"
 )
 TEXT = (".py", ".md", ".toml", ".yml", ".yaml", ".cff", ".lock", ".sh", ".ipynb", ".css", ".json")
 

@@ -51,8 +51,23 @@ else
         fail "$python -m venv failed; on Debian or Ubuntu install the package python$version-venv"
     }
 fi
-printf '== environment: installing requirements.lock (about 150 packages; the first time takes minutes)\n'
-"$venv/bin/python" -m pip install --disable-pip-version-check -r requirements.lock
+if "$venv/bin/python" - <<'PYTHON'
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+pins = [line.split("==") for line in Path("requirements.lock").read_text().splitlines() if "==" in line]
+try:
+    same = all(version(name).split("+")[0] == pin for name, pin in pins)
+except PackageNotFoundError:
+    same = False
+raise SystemExit(0 if same else 1)
+PYTHON
+then
+    printf '== environment: every version of requirements.lock is there\n'
+else
+    printf '== environment: installing requirements.lock (the first time takes minutes)\n'
+    "$venv/bin/python" -m pip install --disable-pip-version-check -r requirements.lock
+fi
 "$venv/bin/python" -m pip install --disable-pip-version-check --quiet \
     --no-deps --no-build-isolation --editable .
 printf '== environment: ready\n'
