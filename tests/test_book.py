@@ -1,42 +1,25 @@
 """Pages, tables, figures and citations: everything they say comes from a record."""
 
-import json
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from made_up import made_up_document
+from book_entry import Json, an_entry
 from matplotlib.image import imread
 from pybtex.database import parse_string
 
-from tbscale.bench.records import save_record, seal
-from tbscale.bench.template import MAX_BYTES
 from tbscale.book import facts, formats, tables
 from tbscale.book.bibtex import book_bibtex, record_bibtex
 from tbscale.book.context import PageContext
-from tbscale.book.executed import executed_page
 from tbscale.book.figures import memory_drawing, steps_drawing
-from tbscale.book.pages import Binder, Tree, expand_toc, generated_template, new_environment
+from tbscale.book.pages import Binder, Tree, generated_template, new_environment
 from tbscale.book.picture import draw_picture
-from tbscale.book.readme import BEGIN, END, headline_markdown, with_headline
-from tbscale.book.shelf import Entry, Shelf, load_shelf, make_shelf
-from tbscale.errors import BookError, RecordError
+from tbscale.book.shelf import Entry, Shelf, make_shelf
+from tbscale.errors import BookError
 from tbscale.steps import STEPS
-
-Json = dict[str, Any]
-
-
-def an_entry(
-    change: Callable[[Json], None] = lambda document: None, published: bool = True
-) -> Entry:
-    document = made_up_document()
-    document["dataset"].update(name="exemplar-001", shape=[3138, 2509], channels=12)
-    change(document)
-    return Entry(seal(document), published)
 
 
 def bound(shelf: Shelf, template: str, page: str = "page") -> str:
@@ -148,60 +131,6 @@ def test_a_run_that_did_not_complete_has_its_page() -> None:
     assert "Where the time goes" not in page
 
 
-def test_a_crop_is_not_pooled_with_its_plane() -> None:
-    crop = an_entry(lambda document: document["dataset"].update(crop=[0, 256, 0, 256]))
-    shelf = make_shelf([an_entry(), crop])
-    assert [one.slug for one in shelf.profile_sets] == [
-        "exemplar-001-stand-in-crop-0-256-0-256-stock",
-        "exemplar-001-stand-in-stock",
-    ]
-
-
-def test_a_newer_record_replaces_the_older_of_the_same_machine() -> None:
-    older = an_entry()
-    newer = an_entry(lambda document: document.update(created="2026-12-01"))
-    other = an_entry(lambda document: document["machine"]["cpu"].update(model="Other"))
-    (one,) = make_shelf([newer, older, other]).profile_sets
-    assert one.leading is newer
-    assert {entry.record.id for entry in one.current} == {newer.record.id, other.record.id}
-
-
-def test_what_was_measured_here_is_shown_beside_and_said() -> None:
-    here = an_entry(lambda document: document.update(created="2026-12-01"), published=False)
-    shelf = make_shelf([an_entry(), here])
-    (one,) = shelf.profile_sets
-    assert one.leading.published
-    assert one.shown == (one.leading, here)
-    assert tables.headline_table([one], "").count("measured here") == 1
-    binder = Binder(shelf, "", Tree(), new_environment())
-    page = binder.bind("profiles/x", generated_template("profile"), set=one)
-    assert "## The same, measured here" in page
-
-
-def test_records_on_disk_keep_their_bytes_and_their_notebook(tmp_path: Path) -> None:
-    published, mine = tmp_path / "results", tmp_path / "mine"
-    path = save_record(an_entry().record, published)
-    save_record(an_entry().record, mine)  # the same record twice is one
-    path.with_suffix(".ipynb").write_text("{}")
-    shelf = load_shelf(published, [mine])
-    (entry,) = shelf.entries
-    assert entry.published
-    assert entry.raw_json() == path.read_bytes()
-    assert entry.notebook == path.with_suffix(".ipynb")
-
-
-def test_an_edited_record_stops_the_build(tmp_path: Path) -> None:
-    path = save_record(an_entry().record, tmp_path)
-    path.write_text(path.read_text().replace('"cells": 40', '"cells": 41'))
-    with pytest.raises(RecordError, match="changed after it was sealed"):
-        load_shelf(tmp_path)
-
-
-def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no folder of records"):
-        load_shelf(tmp_path / "none")
-
-
 def test_a_page_with_an_unknown_name_is_refused() -> None:
     with pytest.raises(BookError, match=r"page page cannot be bound.*wal"):
         bound(make_shelf([]), "It took {{ wal }}.")
@@ -211,29 +140,6 @@ def test_a_page_with_an_unknown_name_is_refused() -> None:
 
 def test_a_page_may_say_that_there_is_no_record_yet() -> None:
     assert "No record" in bound(make_shelf([]), "{{ headline() }}")
-
-
-def test_two_pages_cannot_want_one_path() -> None:
-    tree = Tree()
-    tree.add("a.md", "one")
-    tree.add("a.md", "one")
-    with pytest.raises(BookError, match=r"a\.md"):
-        tree.add("a.md", "two")
-
-
-def test_a_tree_writes_what_changed_and_removes_the_rest(tmp_path: Path) -> None:
-    first, second = Tree(), Tree()
-    first.content = {"a.md": b"a", "b/c.md": b"c", "b/d.md": b"d"}
-    second.content = {"a.md": b"a", "b/c.md": b"new"}
-    assert first.write(tmp_path) == {"a.md", "b/c.md", "b/d.md"}
-    assert second.write(tmp_path) == {"b/c.md", "b/d.md"}
-    assert second.write(tmp_path) == set()
-    assert not (tmp_path / "b/d.md").exists()
-
-
-def test_a_glob_without_pages_leaves_no_empty_section() -> None:
-    toc = {"chapters": [{"file": "p/index", "sections": [{"glob": "p/*"}, {"glob": "q/*"}]}]}
-    assert expand_toc(toc, ["p/index"]) == {"chapters": [{"file": "p/index"}]}
 
 
 def test_bibtex_is_read_by_a_parser_and_names_the_record() -> None:
@@ -275,57 +181,6 @@ def test_links_lead_from_any_depth() -> None:
     shelf = make_shelf([entry])
     assert f"](records/{entry.address}.md)" in PageContext(shelf, "page").link(entry)
     assert f"](../../records/{entry.address}.md)" in PageContext(shelf, "a/b/c").link(entry)
-
-
-def test_the_readme_table_lies_between_its_markers() -> None:
-    table = headline_markdown(make_shelf([an_entry()]), Path())
-    text = with_headline(f"top\n{BEGIN}\nold\n{END}\nbottom", table)
-    assert text == f"top\n{BEGIN}\n\n{table}\n\n{END}\nbottom"
-    assert "exemplar-001 (stand-in)" in table
-    with pytest.raises(BookError, match="markers"):
-        with_headline("nothing", table)
-
-
-def a_notebook(**changes: Any) -> Json:
-    image = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "aGk="}}
-    log = {"output_type": "stream", "name": "stderr", "text": "50%"}
-    return {
-        "cells": [
-            {"cell_type": "markdown", "metadata": {}, "source": ["# Profile\n", "words"]},
-            {"cell_type": "markdown", "metadata": {}, "source": "## Time by step"},
-            {"cell_type": "code", "metadata": {"papermill": {"duration": 3}}, "source": "draw()",
-             "outputs": [log, image], "execution_count": 1},
-        ],
-        "metadata": {"papermill": {"input_path": "/home/someone/x"}},
-        "nbformat": 4, "nbformat_minor": 5, **changes,
-    }  # fmt: skip
-
-
-def kept(tmp_path: Path, text: str) -> Entry:
-    path = save_record(an_entry().record, tmp_path)
-    path.with_suffix(".ipynb").write_text(text)
-    return load_shelf(tmp_path).entries[0]
-
-
-def test_an_executed_notebook_keeps_results_and_loses_what_is_private(tmp_path: Path) -> None:
-    page = json.loads(executed_page(kept(tmp_path, json.dumps(a_notebook()))))
-    text = json.dumps(page)
-    assert "someone" not in text
-    assert "papermill" not in text
-    assert page["cells"][0]["source"].startswith("# The run as executed: ")
-    assert page["cells"][0]["source"].endswith("words")
-    code = page["cells"][2]
-    assert [output["output_type"] for output in code["outputs"]] == ["display_data"]
-    assert "Time by step" in code["metadata"]["mystnb"]["image"]["alt"]
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("no", "not a notebook"), (" " * (MAX_BYTES + 1), "limit of a kept notebook")],
-)
-def test_a_file_that_cannot_be_a_page_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(BookError, match=said):
-        executed_page(kept(tmp_path, text))
 
 
 def test_the_picture_shows_a_piece_twice_once_with_outlines(tmp_path: Path) -> None:
