@@ -90,9 +90,25 @@ STOCK_FUNCTIONS = (
     "cellpose.plot.dx_to_circ",
 )
 
+TBSCALE_FUNCTIONS = (
+    "tbscale.engine.run.network_step",
+    "tbscale.engine.run.label_plane",
+    "tbscale.engine.strips.stream_flows",
+    "tbscale.engine.network.ExactNetwork.__call__",
+    "tbscale.engine.tasks.follow_block",
+    "tbscale.engine.tasks.own_block",
+    "tbscale.engine.result.finish_labels",
+    "tbscale.engine.segment.write_labels",
+)
+
 ENGINES: dict[str, EngineEntry] = {
     "stock": EngineEntry(
         "tbscale.engine.stock:prepare", ("cellpose", "torch", "numpy"), STOCK_FUNCTIONS
+    ),
+    "tbscale": EngineEntry(
+        "tbscale.engine.measured:prepare",
+        ("tbscale", "cellpose", "torch", "numba", "numpy"),
+        TBSCALE_FUNCTIONS,
     ),
 }
 

@@ -1,0 +1,220 @@
+"""The out-of-core engine as a pass of the profile: the same run as `tbscale segment`, timed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tbscale.engine.cells import Rules
+from tbscale.engine.memory import default_budget_bytes, parse_bytes
+from tbscale.engine.network import ExactNetwork, Network
+from tbscale.engine.plan import Plan, plan_segmentation
+from tbscale.engine.run import Settings, label_plane, network_step
+from tbscale.engine.scratch import FlowStore
+from tbscale.engine.segment import check_diameter, write_labels
+from tbscale.engine.weights import resolve_model
+from tbscale.engine.workload.engines import Prepared, Segmentation
+from tbscale.engine.workload.image import job_region
+from tbscale.engine.workload.job import Job, Scalar
+from tbscale.errors import RunError
+from tbscale.images.open import open_plane
+from tbscale.images.plane import Plane
+from tbscale.steps import StepClock
+
+DEFAULTS: dict[str, Scalar] = {
+    "flow_threshold": 0.4,
+    "cellprob_threshold": 0.0,
+    "min_size": 15,
+    "max_size_fraction": 0.4,
+    "niter": 200,
+    "tile_overlap": 0.1,
+    "bsize": 224,
+    "batch_size": 8,
+    "core_px": None,
+    "memory": None,
+    "network": "exact",
+}
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a plane as a plane of its own."""
+
+    plane: Plane
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X), pixels."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        return self.plane.dtype
+
+    @property
+    def chunk_shape(self) -> tuple[int, int]:
+        """(Y, X), pixels."""
+        return self.plane.chunk_shape
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file touched so far."""
+        return self.plane.bytes_read
+
+    def read(self, y: slice, x: slice) -> NDArray[Any]:
+        """See `Plane.read`."""
+        top, left = self.rows.start, self.columns.start
+        return self.plane.read(
+            slice(top + y.start, top + y.stop), slice(left + x.start, left + x.stop)
+        )
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """Labels on disk, read by region."""
+
+    plane: Plane
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Y, X), pixels."""
+        return self.plane.shape
+
+    def __getitem__(self, region: tuple[slice, slice]) -> NDArray[Any]:
+        return self.plane.read(*region)
+
+
+@dataclass(frozen=True)
+class CountedNetwork:
+    """A network that counts its calls and tiles."""
+
+    network: Network
+    counts: dict[str, int]
+
+    def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.counts["network_calls"] += 1
+        self.counts["tiles"] += len(tiles)
+        return self.network(tiles)
+
+
+def prepare(job: Job) -> Prepared:
+    """Load the weights, open the planes and plan; the returned `run` segments to a folder.
+
+    Raises
+    ------
+    RunError : an unknown setting, or another device than the CPU
+    ImageError, WeightsError, BudgetError : as `tbscale.engine.segment.segment`
+    """
+    settings = fill_settings(job)
+    weights = resolve_model(job.model)
+    network = ExactNetwork(weights)
+    check_diameter(job.diameter, network)
+    channels = [job.channel] if job.channel2 is None else [job.channel, job.channel2]
+    whole = [open_plane(job.image, channel, job.level) for channel in channels]
+    region = job_region(job, whole[0])
+    planes: list[Plane] = [Crop(plane, *region) for plane in whole]
+    chosen = read_settings(settings)
+    plan = make_plan(settings, chosen, planes)
+    folder = tempfile.TemporaryDirectory(prefix="tbscale-")
+
+    def run(clock: StepClock) -> Segmentation:
+        # the folder goes when this function does
+        return segment_in(Path(folder.name), planes, network, plan, chosen, clock)
+
+    used = {**settings, "core_px": plan.core_px}
+    used["projected_peak_bytes"] = plan.projection.peak_bytes
+    return Prepared(run, weights.name, weights.sha256, used)
+
+
+def fill_settings(job: Job) -> dict[str, Scalar]:
+    """Settings with the defaults filled in. RunError names what cannot be had."""
+    unknown = sorted(set(job.settings) - set(DEFAULTS))
+    if unknown:
+        raise RunError(
+            f"the tbscale engine has no setting {', '.join(unknown)}; choose from "
+            f"{', '.join(sorted(DEFAULTS))}"
+        )
+    if job.device != "cpu":
+        raise RunError(f"the tbscale engine runs on cpu, not {job.device!r}; pass cpu")
+    settings = {**DEFAULTS, **job.settings}
+    if settings["network"] != "exact":
+        raise RunError(f"there is no network mode {settings['network']!r}; pass exact")
+    return settings
+
+
+def number(settings: dict[str, Scalar], name: str) -> float:
+    """A setting that must be a number. RunError where it is not."""
+    value = settings[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RunError(f"the setting {name} is {value!r}; pass a number")
+    return float(value)
+
+
+def read_settings(settings: dict[str, Scalar]) -> Settings:
+    """The settings of the engine, checked."""
+    rules = Rules(
+        number(settings, "flow_threshold"),
+        int(number(settings, "min_size")),
+        number(settings, "max_size_fraction"),
+    )
+    return Settings(
+        int(number(settings, "bsize")),
+        number(settings, "tile_overlap"),
+        int(number(settings, "batch_size")),
+        number(settings, "cellprob_threshold"),
+        int(number(settings, "niter")),
+        rules,
+    )
+
+
+def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]) -> Plan:
+    """Plan within the `memory` setting, or the default budget."""
+    memory = settings["memory"]
+    return plan_segmentation(
+        planes[0].shape,
+        default_budget_bytes() if memory is None else parse_bytes(str(memory)),
+        None if settings["core_px"] is None else int(number(settings, "core_px")),
+        chosen.tile_px,
+        chosen.overlap,
+        chosen.batch_size,
+        len(planes),
+        planes[0].dtype.itemsize,
+    )
+
+
+def segment_in(
+    folder: Path,
+    planes: list[Plane],
+    network: Network,
+    plan: Plan,
+    settings: Settings,
+    clock: StepClock,
+) -> Segmentation:
+    """One whole run inside a folder, from nothing."""
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True)
+    already = sum(plane.bytes_read for plane in planes)
+    counts = {"network_calls": 0, "tiles": 0}
+    settings = replace(settings, core_px=plan.core_px)
+    flows = FlowStore(scratch, plan.shape)
+    network_step(planes, CountedNetwork(network, counts), settings, flows, clock)
+    labels = label_plane(scratch, plan.shape, settings, flows, clock, plan.region_limit_px)
+    out = folder / "labels.ome.zarr"
+    write_labels(labels, out, plan, None, {}, clock)
+    counts |= {
+        "pixels": plan.shape[0] * plan.shape[1],
+        "file_bytes_read": sum(plane.bytes_read for plane in planes) - already,
+        "scratch_bytes": sum(f.stat().st_size for f in scratch.rglob("*") if f.is_file()),
+        "blocks": len(plan.blocks),
+    }
+    return Segmentation(StoredLabels(open_plane(out)), counts)
