@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tbscale import __version__
 from tbscale.bench.quantities import scope_of
-from tbscale.book import bibtex, data_tables, facts, figures, formats, tables
+from tbscale.book import bibtex, data_tables, facts, figures, formats, model_card, tables
 from tbscale.book.drawing import Drawing
 from tbscale.book.markdown import badge
 from tbscale.book.shelf import Entry, ProfileSet, Shelf
@@ -20,6 +20,7 @@ from tbscale.book.shelf import Entry, ProfileSet, Shelf
 DRAWERS: dict[str, Callable[[Entry], Drawing]] = {
     "steps": figures.steps_drawing,
     "memory": figures.memory_drawing,
+    "scores": model_card.scores_drawing,
 }
 FILTERS = {
     "seconds": formats.seconds,
@@ -67,6 +68,7 @@ class PageContext:
             "badges": self.badges,
             "tables": tables,
             "facts": facts,
+            "model_card": model_card,
             "data_tables": data_tables,
         }
 
