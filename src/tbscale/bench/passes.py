@@ -105,10 +105,13 @@ def scalene_command(out: Path) -> list[str]:
 
     `--no-stacks`: stacks zero its copy volumes. `--memory` without `--gpu`: the default starts
     torch's own profiler with stacks, which took 9 GB and minutes for a run of a third of a
-    second. `--off`: the workload turns it on for the repeats alone.
+    second. `--off`: the workload turns it on for the repeats alone. `--profile-only` looks for
+    parts of paths, and a clone in a folder called tbscale holds torch too, so each is a folder
+    of a package.
     """
     options = ["--off", "--no-stacks", "--memory", "--profile-all"]
-    only = ["--profile-only", "cellpose,tbscale"]
+    folders = (Path("cellpose"), Path("tbscale", "engine"), Path("tbscale", "images"))
+    only = ["--profile-only", ",".join(f"{folder}{os.sep}" for folder in folders)]
     return [sys.executable, "-m", "scalene", "run", *options, *only, "-o", str(out)]
 
 

@@ -23,18 +23,8 @@ from tbscale.errors import RecordError
 Json = dict[str, Any]
 NOT_RECORDS = ("schema", "local")  # folders under results/ that `load_records` leaves alone
 
-# version -> function that turns a document of that version into the next one.
+# version -> function that turns a document of that version into one of the next; none yet
 MIGRATIONS: dict[int, Callable[[Json], Json]] = {}
-
-
-def migration(version: int) -> Callable[[Callable[[Json], Json]], Callable[[Json], Json]]:
-    """Register a function that turns a document of `version` into one of `version + 1`."""
-
-    def register(function: Callable[[Json], Json]) -> Callable[[Json], Json]:
-        MIGRATIONS[version] = function
-        return function
-
-    return register
 
 
 def canonical_json(document: Mapping[str, Any]) -> bytes:

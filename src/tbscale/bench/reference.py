@@ -20,7 +20,7 @@ Json = dict[str, Any]
 REFERENCE_ENGINE = "stock"
 TRUTH = "true labels of the stand-in"
 # settings that two engines share and that decide the labels
-DECISIVE = ("diameter", "flow_threshold", "cellprob_threshold", "min_size", "niter", "channel2")
+DECISIVE = ("diameter", "flow_threshold", "cellprob_threshold", "min_size", "niter")
 
 
 def labels_file(sha256: str) -> Path:
