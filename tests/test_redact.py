@@ -45,6 +45,9 @@ def test_names_and_homes(text: str, expected: str) -> None:
         ("cannot read /srv/x/a.tif now", "cannot read PATH/a.tif now"),
         ("see https://example.org/a/b/c", "see https://example.org/a/b/c"),
         ("cellpose/dynamics.py", "cellpose/dynamics.py"),
+        ("image = '../../study 7/a.tif'", "image = 'PATH/study 7/a.tif'"),
+        ("image = '../study/b/a.tif'", "image = 'PATH/a.tif'"),
+        ("rows 1 ... 5, ./here/a.tif", "rows 1 ... 5, ./here/a.tif"),
         ("90 bytes/px and 3/4", "90 bytes/px and 3/4"),
         ("results/made-up/x.json", "results/made-up/x.json"),
     ],
@@ -54,9 +57,9 @@ def test_folders(text: str, expected: str) -> None:
 
 
 def test_a_command_keeps_what_reruns_it() -> None:
-    command = ["tbscale", "profile", "/srv/study 7/a.tif", "--out=/clone/results", "--crop", "0:9"]
+    command = ["tbscale", "profile", "/srv/study 7/a.tif", "--out=/clone/results", "../x/w.pth"]
     assert redact_command(command, ADA, Path("/clone")) == (
-        "tbscale profile PATH/a.tif --out=results --crop 0:9"
+        "tbscale profile PATH/a.tif --out=results PATH/w.pth"
     )
 
 

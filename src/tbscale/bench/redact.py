@@ -23,6 +23,7 @@ FOLDER = "PATH"
 PUBLIC_NAMES = frozenset({"", "localhost", "root", "user", "runner", "ubuntu", "main", "home"})
 HOMES = re.compile(r"(?:/home|/Users)/[^/\s\"',:;]+|[A-Za-z]:\\Users\\[^\\\s\"',:;]+|/root\b")
 ABSOLUTE = re.compile(r"(?<![\w.:/~>-])/(?:[^/\s\"',:;=]+/)+")
+OUTSIDE = re.compile(r"(?<![\w./~-])(?:\.\./)+(?:[^/\s\"',:;=]+/)*")
 
 
 @dataclass(frozen=True)
@@ -85,19 +86,19 @@ def _word(word: str, root: Path | None) -> str:
     named = word.startswith("--") and "=" in word
     option, equals, value = word.partition("=") if named else ("", "", word)
     path = Path(value)
-    if path.is_absolute():
+    if path.is_absolute() or ".." in path.parts:
         inside = root is not None and path.is_relative_to(root)
         value = str(path.relative_to(root)) if inside and root else f"{FOLDER}/{path.name}"
     return option + equals + shlex.quote(value)
 
 
 def redact_paths(text: str) -> str:
-    """Folders of absolute paths inside a sentence become `PATH`.
+    """Folders of absolute paths, and of ones that leave the present folder, become `PATH`.
 
     >>> redact_paths("cannot read /srv/x/a.tif, see https://x.org/a/b")
     'cannot read PATH/a.tif, see https://x.org/a/b'
     """
-    return ABSOLUTE.sub(f"{FOLDER}/", text)
+    return OUTSIDE.sub(f"{FOLDER}/", ABSOLUTE.sub(f"{FOLDER}/", text))
 
 
 def redact_document(document: Mapping[str, Any], privacy: Privacy) -> dict[str, Any]:
