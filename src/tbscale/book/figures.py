@@ -67,7 +67,7 @@ def steps_drawing(entry: Entry) -> Drawing:
         axes.set_yticks(rows, names)
         axes.tick_params(length=0)
         axes.invert_yaxis()
-        axes.set_xlim(0, 1.42 * max(medians))
+        axes.set_xlim(0, 1.42 * max(one.largest for one in entry.steps.values()))
         axes.set_xlabel("wall time, s")
         axes.spines["left"].set_visible(False)
         _add_legend(axes, names)
