@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+UNBOUNDED_BYTES = 1 << 62
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -20,11 +22,15 @@ def show_info(
     """Show axes, levels, channels, chunks, codec and sizes, and what segmenting would need."""
     import json
 
-    from tbscale.images.describe import describe_image, format_image, segment_needs
+    from tbscale.engine.plan import plan_segmentation
+    from tbscale.images.describe import describe_image, format_bytes, format_image, segment_needs
     from tbscale.images.open import open_image
 
     with open_image(image, log_notes=False) as opened:  # they stand in the output
         if as_json:
             typer.echo(json.dumps(describe_image(opened), indent=2, ensure_ascii=False))
         else:
-            typer.echo(format_image(opened, segment_needs(opened.levels[0].shape)))
+            shape = opened.levels[0].shape
+            peak = plan_segmentation(shape, UNBOUNDED_BYTES).projection.peak_bytes
+            needs = [("memory, tbscale", f"about {format_bytes(peak)} (projected)")]
+            typer.echo(format_image(opened, [*needs, *segment_needs(shape)]))

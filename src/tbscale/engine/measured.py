@@ -23,6 +23,7 @@ from tbscale.engine.workload.engines import Prepared, Segmentation
 from tbscale.engine.workload.image import job_region
 from tbscale.engine.workload.job import Job, Scalar
 from tbscale.errors import RunError
+from tbscale.images.cached_plane import row_of_chunks_bytes
 from tbscale.images.open import open_plane
 from tbscale.images.plane import Plane
 from tbscale.steps import StepClock
@@ -188,6 +189,7 @@ def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]
         chosen.batch_size,
         len(planes),
         planes[0].dtype.itemsize,
+        sum(row_of_chunks_bytes(plane) for plane in planes),
     )
 
 

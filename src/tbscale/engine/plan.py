@@ -78,6 +78,7 @@ def project(
     batch_size: int,
     channels: int,
     pixel_bytes: int,
+    cache_bytes: int,
 ) -> Projection:
     """Project what a run needs.
 
@@ -86,6 +87,7 @@ def project(
     shape : (Y, X), pixels
     channels : planes read, 1 or 2
     pixel_bytes : of the stored pixels
+    cache_bytes : decoded chunks that are kept while rows are read
     """
     height, width = shape
     area = height * width
@@ -101,8 +103,8 @@ def project(
     region = min(side, height) * min(side, width)
     cells = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
     return Projection(
-        limits_bytes=limits,
-        network_bytes=sums + rows + finished + batch,
+        limits_bytes=limits + cache_bytes,
+        network_bytes=sums + rows + finished + batch + cache_bytes,
         blocks_bytes=region * REGION_BYTES_PER_PX,
         cells_bytes=cells,
         scratch_bytes=area * (8 + 1 + 8 + 4),
@@ -119,6 +121,7 @@ def plan_segmentation(
     batch_size: int = 8,
     channels: int = 1,
     pixel_bytes: int = 2,
+    cache_bytes: int = 0,
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -135,7 +138,7 @@ def plan_segmentation(
     grid = plan_tiles(shape, tile_px, overlap)
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
     for size in sizes:
-        projection = project(shape, grid, size, batch_size, channels, pixel_bytes)
+        projection = project(shape, grid, size, batch_size, channels, pixel_bytes, cache_bytes)
         if projection.peak_bytes <= budget_bytes:
             blocks = plan_blocks(shape, size)
             return Plan(shape, grid, size, blocks, budget_bytes, projection)

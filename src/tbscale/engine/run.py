@@ -23,6 +23,7 @@ from tbscale.engine.scratch import Flows, FlowStore, OwnedStore, SeedStore, Sink
 from tbscale.engine.seed_order import RankedSeeds, rank_seeds
 from tbscale.engine.strips import ReadRows, Rows, stream_flows
 from tbscale.engine.tasks import check_region, follow_block, own_block
+from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.plane import Plane
 from tbscale.steps import StepClock
 
@@ -82,6 +83,7 @@ def network_step(
     shape = planes[0].shape
     if flows.rows_done == shape[0]:
         return
+    planes = [cache_chunks(plane, row_of_chunks_bytes(plane)) for plane in planes]
     with clock.step("normalise"):
         limits = [intensity_limits(plane) for plane in planes]
     grid = plan_tiles(shape, settings.tile_px, settings.overlap)

@@ -23,6 +23,7 @@ from tbscale.engine.scratch import FlowStore
 from tbscale.engine.weights import Weights, resolve_model
 from tbscale.engine.workdir import WorkDir, workdir_path
 from tbscale.errors import ImageError, PlanError
+from tbscale.images.cached_plane import row_of_chunks_bytes
 from tbscale.images.image import Image
 from tbscale.images.labels_out.writer import open_label_writer
 from tbscale.images.open import open_image
@@ -146,6 +147,7 @@ def plan_request(request: Request, planes: list[Plane]) -> Plan:
         request.settings.batch_size,
         len(planes),
         planes[0].dtype.itemsize,
+        sum(row_of_chunks_bytes(plane) for plane in planes),
     )
 
 
