@@ -12,9 +12,9 @@ travel between machines is said in `tbscale.bench.quantities`.
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from tbscale.bench.schema_machine import (
     Bytes,
@@ -34,6 +34,7 @@ from tbscale.bench.schema_machine import (
     Storage,
     Threads,
 )
+from tbscale.bench.schema_tables import ScaleneLine, ScaleneTable, TimedLine, TimedTable
 from tbscale.steps import STEPS
 
 __all__ = [
@@ -46,8 +47,12 @@ __all__ = [
     "Memory",
     "Part",
     "Record",
+    "ScaleneLine",
+    "ScaleneTable",
     "Storage",
     "Threads",
+    "TimedLine",
+    "TimedTable",
 ]
 
 SCHEMA_VERSION = 1
@@ -134,49 +139,6 @@ class Repeat(Part):
         if len(self.rss_time_s) != len(self.rss_bytes):
             raise ValueError("rss_time_s and rss_bytes differ in length")
         return self
-
-
-class ScaleneLine(Part):
-    """One line as scalene saw it. `source` is kept for this package's own code only."""
-
-    file: str
-    line: Count
-    function: str
-    python_share: Share
-    native_share: Share
-    system_share: Share
-    core_share: Share
-    peak_bytes: Bytes
-    allocated_bytes: Bytes
-    copied_bytes_per_s: float
-    source: str | None = None
-
-
-class ScaleneTable(Part):
-    """What scalene measured. `max_footprint_bytes` is its own count, which is not RSS."""
-
-    elapsed_s: Seconds
-    max_footprint_bytes: Bytes
-    lines: Annotated[tuple[ScaleneLine, ...], Field(min_length=1)]
-
-
-class TimedLine(Part):
-    """One line as line_profiler saw it. `share` is of the function's own total."""
-
-    file: str
-    line: Count
-    function: str
-    hits: Count
-    time_s: Seconds
-    share: Share
-    source: str | None = None
-
-
-class TimedTable(Part):
-    """What line_profiler measured in the named functions."""
-
-    functions: tuple[str, ...]
-    lines: Annotated[tuple[TimedLine, ...], Field(min_length=1)]
 
 
 class Pass(Part):
