@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from tbscale.engine import compute_masks
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
 from tbscale.engine.run import Settings, label_plane
@@ -155,3 +156,26 @@ def test_finished_blocks_are_not_repeated(tmp_path, monkeypatch):
     np.testing.assert_array_equal(label_blockwise(tmp_path, dp, cellprob, 32), first)
     done = sorted(Path(tmp_path / "owned").glob("*.npz"))
     assert len(done) == 9
+
+
+@pytest.mark.parametrize("make", KINDS)
+@settings(max_examples=3, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    flow_threshold=st.sampled_from([None, 0.0, 0.4, 3.0]),
+    min_size=st.sampled_from([-1, 15]),
+)
+def test_compute_masks_is_a_drop_in(make, seed, flow_threshold, min_size):
+    dp, cellprob = (a.astype(np.float32) for a in make((90, 110), np.random.default_rng(seed)))
+    chosen = {"flow_threshold": flow_threshold, "min_size": min_size, "niter": 150}
+    ours = compute_masks(dp, cellprob, **chosen)
+    theirs = dynamics.compute_masks(dp, cellprob, **chosen)
+    np.testing.assert_array_equal(ours, theirs)
+    assert ours.dtype == theirs.dtype
+
+
+def test_compute_masks_without_interpolation_is_the_references_own():
+    dp, cellprob = (a.astype(np.float32) for a in lattice((60, 60), np.random.default_rng(4)))
+    ours = compute_masks(dp, cellprob, interp=False)
+    np.testing.assert_array_equal(ours, dynamics.compute_masks(dp, cellprob, interp=False))
+    assert ours.max() > 0

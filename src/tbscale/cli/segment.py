@@ -41,7 +41,7 @@ def run_segment(
     from tbscale.engine.memory import parse_bytes
     from tbscale.engine.plan import GIB
     from tbscale.engine.run import Settings
-    from tbscale.engine.segment import Request, open_planes, plan_request, segment
+    from tbscale.engine.segmentation import Request, open_planes, plan_request, segment
     from tbscale.images.open import open_image
 
     settings = Settings(

@@ -17,7 +17,7 @@ from tbscale.engine.network import ExactNetwork, Network
 from tbscale.engine.plan import Plan, plan_segmentation
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.segment import check_diameter, write_labels
+from tbscale.engine.segmentation import check_diameter, write_labels
 from tbscale.engine.weights import resolve_model
 from tbscale.engine.workload.engines import Prepared, Segmentation
 from tbscale.engine.workload.image import job_region
@@ -113,7 +113,7 @@ def prepare(job: Job) -> Prepared:
     Raises
     ------
     RunError : an unknown setting, or another device than the CPU
-    ImageError, WeightsError, BudgetError : as `tbscale.engine.segment.segment`
+    ImageError, WeightsError, BudgetError : as `tbscale.engine.segmentation.segment`
     """
     settings = fill_settings(job)
     weights = resolve_model(job.model)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, shape_of
 from tbscale.engine.cells import Rules, first_decision, last_decision
-from tbscale.engine.scratch import MergedLabels, OwnedStore
+from tbscale.engine.scratch import LabelSource, MergedLabels, OwnedStore
 from tbscale.engine.tasks import Holes, find_holes_of, join_holes, settle_holes
 
 
@@ -60,7 +60,7 @@ class PlaneLabels:
     count : cells
     """
 
-    merged: MergedLabels
+    merged: LabelSource
     new_id: NDArray[np.uint32]
     at: NDArray[np.int64]
     label: NDArray[np.uint32]
@@ -85,7 +85,7 @@ def with_zero(ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def collect_holes(
-    cells: CellTable, ids: NDArray[np.uint32], merged: MergedLabels, width: int
+    cells: CellTable, ids: NDArray[np.uint32], merged: LabelSource, width: int
 ) -> Holes:
     """Find and settle the holes of all cells, block by block."""
     new_id = with_zero(ids)
@@ -100,7 +100,7 @@ def collect_holes(
 
 
 def apply_holes(
-    ids: NDArray[np.uint32], cells: CellTable, holes: Holes, merged: MergedLabels, width: int
+    ids: NDArray[np.uint32], cells: CellTable, holes: Holes, merged: LabelSource, width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Area and first pixel of each cell after filling; both int64 (n,)."""
     index = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
@@ -122,12 +122,19 @@ def apply_holes(
     return area, first
 
 
-def finish_labels(
+def finish_blocks(
     store: OwnedStore, block_count: int, plane_shape: tuple[int, int], rules: Rules
 ) -> PlaneLabels:
-    """Remove, fill, remove and number the cells of the whole plane as the reference does."""
+    """`finish_labels` on what the blocks stored."""
     cells = gather_cells(store, block_count)
     merged = MergedLabels(store, cells.regions, cells.offsets)
+    return finish_labels(cells, merged, plane_shape, rules)
+
+
+def finish_labels(
+    cells: CellTable, merged: LabelSource, plane_shape: tuple[int, int], rules: Rules
+) -> PlaneLabels:
+    """Remove, fill, remove and number the cells of the whole plane as the reference does."""
     pixels, width = plane_shape[0] * plane_shape[1], plane_shape[1]
     ids = first_decision(cells.first, cells.area, cells.error, pixels, rules)
     holes = collect_holes(cells, ids, merged, width)

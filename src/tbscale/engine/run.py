@@ -18,7 +18,7 @@ from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.kernels.seeds import REACH_PX, find_seeds
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
-from tbscale.engine.result import PlaneLabels, finish_labels
+from tbscale.engine.result import PlaneLabels, finish_blocks
 from tbscale.engine.scratch import Flows, FlowStore, OwnedStore, SeedStore, SinkStore
 from tbscale.engine.seed_order import RankedSeeds, rank_seeds
 from tbscale.engine.strips import ReadRows, Rows, stream_flows
@@ -197,4 +197,4 @@ def label_plane(
         ranked = rank_seeds(seeds.read_all(len(blocks)))
     own_step(bar(halos, desc="labels"), shape, settings, flows, sinks, ranked, owned, clock)
     with clock.step("fill"):
-        return finish_labels(owned, len(blocks), shape, settings.rules)
+        return finish_blocks(owned, len(blocks), shape, settings.rules)

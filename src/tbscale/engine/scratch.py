@@ -255,6 +255,25 @@ class OwnedStore:
         return np.frombuffer(raw, np.uint32).reshape(shape_of(region))
 
 
+class LabelSource(Protocol):
+    """Provisional labels of a plane, read by region."""
+
+    def read(self, region: Region, new_id: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """Labels uint32 (H, W) of a region, each provisional id k replaced by `new_id[k]`."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayLabels:
+    """Provisional labels held in memory: uint32 (Y, X)."""
+
+    labels: NDArray[np.uint32]
+
+    def read(self, region: Region, new_id: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """See `LabelSource`."""
+        return np.asarray(new_id[self.labels[region]], np.uint32)
+
+
 class MergedLabels:
     """The labels of all blocks, by region, as global provisional ids."""
 

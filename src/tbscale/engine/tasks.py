@@ -16,7 +16,7 @@ from tbscale.engine.kernels.fill import find_holes, hole_mask
 from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
 from tbscale.engine.kernels.follow import follow
 from tbscale.engine.kernels.seeds import RIVAL_PX, label_owned
-from tbscale.engine.scratch import Flows, MergedLabels, Owned
+from tbscale.engine.scratch import Flows, LabelSource, Owned
 from tbscale.engine.seed_order import RankedSeeds
 from tbscale.errors import BudgetError
 from tbscale.steps import StepClock
@@ -167,7 +167,7 @@ def join_holes(parts: list[Holes]) -> Holes:
 def find_holes_of(
     cells: NDArray[np.uint32],
     box: NDArray[np.int64],
-    labels: MergedLabels,
+    labels: LabelSource,
     new_id: NDArray[np.uint32],
     plane_width: int,
 ) -> Holes:
@@ -196,7 +196,7 @@ def find_holes_of(
 def settle_holes(
     holes: Holes,
     box: NDArray[np.int64],
-    labels: MergedLabels,
+    labels: LabelSource,
     new_id: NDArray[np.uint32],
     plane_width: int,
 ) -> Holes:

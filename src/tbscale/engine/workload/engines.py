@@ -97,8 +97,8 @@ TBSCALE_FUNCTIONS = (
     "tbscale.engine.network.ExactNetwork.__call__",
     "tbscale.engine.tasks.follow_block",
     "tbscale.engine.tasks.own_block",
-    "tbscale.engine.result.finish_labels",
-    "tbscale.engine.segment.write_labels",
+    "tbscale.engine.result.finish_blocks",
+    "tbscale.engine.segmentation.write_labels",
 )
 
 ENGINES: dict[str, EngineEntry] = {
