@@ -28,18 +28,22 @@ from tbscale.images.open import open_plane
 from tbscale.images.plane import Plane
 from tbscale.steps import StepClock
 
+# settings of the reference that the engine has in one form only
+FIXED: dict[str, Scalar] = {"resample": True, "interp": True, "augment": False}
+NITER = 200  # what the reference takes for None at the scale of the model
 DEFAULTS: dict[str, Scalar] = {
     "flow_threshold": 0.4,
     "cellprob_threshold": 0.0,
     "min_size": 15,
     "max_size_fraction": 0.4,
-    "niter": 200,
+    "niter": None,
     "tile_overlap": 0.1,
     "bsize": 224,
     "batch_size": 8,
     "core_px": None,
     "memory": None,
     "network": "exact",
+    **FIXED,
 }
 
 
@@ -149,6 +153,9 @@ def fill_settings(job: Job) -> dict[str, Scalar]:
     settings = {**DEFAULTS, **job.settings}
     if settings["network"] != "exact":
         raise RunError(f"there is no network mode {settings['network']!r}; pass exact")
+    for name, value in FIXED.items():
+        if settings[name] != value:
+            raise RunError(f"the tbscale engine has {name} {value} only; leave it out")
     return settings
 
 
@@ -172,7 +179,7 @@ def read_settings(settings: dict[str, Scalar]) -> Settings:
         number(settings, "tile_overlap"),
         int(number(settings, "batch_size")),
         number(settings, "cellprob_threshold"),
-        int(number(settings, "niter")),
+        NITER if settings["niter"] is None else int(number(settings, "niter")),
         rules,
     )
 
