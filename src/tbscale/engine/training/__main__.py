@@ -33,7 +33,7 @@ from tbscale.errors import TbscaleError
 
 logger = logging.getLogger("tbscale.training")
 
-REAL_SHARE = 0.55
+REAL_SHARE = 0.7
 TRAIN_SEED, VALIDATION_SEED = 1_000_000, 9_000_000
 
 

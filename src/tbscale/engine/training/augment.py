@@ -13,11 +13,12 @@ CROP_PX = 224
 FLOW_SCALE = 5.0  # Cellpose's network predicts five times the unit flow
 DIAMETER_PX = (8.0, 44.0)
 SCALE_LIMITS = (0.3, 3.0)
+NATIVE_SHARE = 0.7
 
 
 def draw_scale(diameter_px: float, rng: Generator) -> float:
-    """Draw a magnification: near native half of the time, else towards a random diameter."""
-    if rng.random() < 0.5:
+    """Draw a magnification: mostly near native, else towards a random diameter."""
+    if rng.random() < NATIVE_SHARE:
         scale = float(np.exp(rng.uniform(-0.25, 0.25)))
     else:
         target = np.exp(rng.uniform(*np.log(DIAMETER_PX)))
@@ -86,11 +87,11 @@ def relight(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
         out = np.sign(out) * np.abs(out) ** np.float32(gamma)
     if rng.random() < 0.3:
         out = out * light_field(rng)
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.6))
     out = out * np.float32(np.exp(rng.normal(0.0, 0.2))) + np.float32(rng.normal(0.0, 0.04))
-    if rng.random() < 0.5:
-        out = out + rng.normal(0.0, rng.uniform(0.0, 0.12), out.shape)
+    if rng.random() < 0.35:
+        out = out + rng.normal(0.0, rng.uniform(0.0, 0.1), out.shape)
     return np.asarray(out, np.float32)
 
 
