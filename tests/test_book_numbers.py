@@ -81,3 +81,15 @@ def test_an_unbound_number_stops_the_build(tmp_path: Path) -> None:
     (tmp_path / "notebooks" / "page.md").write_text("It took 3 s.")
     with pytest.raises(BookError, match=r"page\.md:1: '3 s'.*bind each"):
         check_numbers(tmp_path)
+
+
+def test_what_is_written_from_records_is_bound_and_the_rest_of_the_page_is_not(
+    tmp_path: Path,
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "It took 1 s.\n\n<!-- headline: written by `make readme`, do not edit -->\n\n| 3 s |\n\n"
+        "<!-- /headline -->\n\nIt took 2 s.\n",
+        encoding="utf-8",
+    )
+    assert [(one.line, one.found) for one in check_folder(tmp_path)] == [(1, "1 s"), (9, "2 s")]

@@ -37,6 +37,7 @@ REMOVED = (
     re.compile(r"<https?://[^>]*>|https?://\S+"),
     re.compile(r"<[^>\n]+>"),
 )
+GENERATED = re.compile(r"<!-- (\w+): written by .*?<!-- /\1 -->", re.S)
 CITED = re.compile(r"\{cite(:\w+)?\}`")
 
 
@@ -57,7 +58,7 @@ def check_folder(folder: Path, *others: Path) -> list[Unbound]:
     pages = [path for path in sorted(folder.rglob("*")) if path.suffix in (".md", ".ipynb")]
     found = []
     for path in (*pages, *others):
-        text = path.read_text(encoding="utf-8")
+        text = without_generated(path.read_text(encoding="utf-8"))
         prose = _cells(text) if path.suffix == ".ipynb" else [text]
         found += [one for part in prose for one in check_text(part, path.name)]
     return found
@@ -77,6 +78,15 @@ def check_text(text: str, path: str) -> list[Unbound]:
         if not CITED.search(paragraph)
         for match in UNBOUND.finditer(prose_of(paragraph))
     ]
+
+
+def without_generated(text: str) -> str:
+    """Blank the parts that are written from records between two markers; lines keep their number.
+
+    >>> without_generated("a\\n<!-- t: written by x -->\\n3 s\\n<!-- /t -->\\nb").split()
+    ['a', 'b']
+    """
+    return GENERATED.sub(lambda part: "\n" * part.group().count("\n"), text)
 
 
 def prose_of(paragraph: str) -> str:
