@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tbscale.bench.quantities import scope_of
+from tbscale.bench.reference import REFERENCE_ENGINE
 from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
 from tbscale.book import formats
 from tbscale.book.markdown import badge, cell, code, number, table, text
@@ -46,17 +47,33 @@ def outcome_cells(entry: Entry) -> list[str]:
     """Wall, peak, cells and largest steps of a record, or how it ended."""
     if not entry.completed:
         ended = entry.record.plain.ended.replace("_", " ")
-        return [f"ended: {ended}", formats.memory(entry.peak_rss_bytes), DASH, DASH]
+        return [f"ended: {ended}", formats.memory(entry.peak_rss_bytes), DASH, DASH, DASH]
     result = entry.record.result
     return [
         formats.seconds(entry.wall.median),
         formats.memory(entry.peak_rss_bytes),
         formats.count(result.cells) if result else DASH,
+        grade_of(entry),
         largest_steps(entry),
     ]
 
 
-OUTCOME = (number("wall time"), number("peak memory"), number("cells"), text("largest steps"))
+def grade_of(entry: Entry) -> str:
+    """How the labels stand to those of the stock engine; the stock engine is the reference."""
+    if entry.record.engine.name == REFERENCE_ENGINE:
+        return "reference"
+    result = entry.record.result
+    found = [one for one in result.agreements if one.reference_record] if result else []
+    return code(found[0].grade) if found else "not compared"
+
+
+OUTCOME = (
+    number("wall time"),
+    number("peak memory"),
+    number("cells"),
+    text("grade"),
+    text("largest steps"),
+)
 
 
 def headline_table(sets: Iterable[ProfileSet], root: str) -> str:
