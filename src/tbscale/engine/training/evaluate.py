@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import fastremap
 import numpy as np
 from cellpose import metrics
 from cellpose.models import CellposeModel
@@ -39,7 +40,9 @@ def segment(model: CellposeModel, image: NDArray[np.float32]) -> NDArray[np.uint
 def score(model: CellposeModel, item: LabelledImage) -> Score:
     """Score one image."""
     found = segment(model, item.image)
-    ap = metrics.average_precision(item.labels, found.astype(np.int32), list(THRESHOLDS))[0]
+    # average_precision takes the largest label for the count of cells: no gaps, then
+    true, _ = fastremap.renumber(item.labels, in_place=False)
+    ap = metrics.average_precision(true, found.astype(np.int32), list(THRESHOLDS))[0]
     return Score(
         item.name,
         tuple(float(a) for a in ap),
