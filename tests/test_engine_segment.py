@@ -152,7 +152,10 @@ def test_what_changed_is_named_and_refused(weights, image, tmp_path):
 
 
 def broken(weights, device):
-    raise RuntimeError("the network cannot be made")
+    def network(tiles):
+        raise RuntimeError("the network is broken")
+
+    return network
 
 
 def test_two_runs_to_one_output_are_refused(weights, image, tmp_path):
@@ -172,6 +175,9 @@ def test_refusals_say_what_to_pass(weights, image, tmp_path):
         segment(Request(image, out, model=weights, diameter=30.0))
     with pytest.raises(WeightsError, match="choose embedded"):
         segment(Request(image, out, model="nucleii"))
+    with pytest.raises(ImageError, match="no extension of a label file"):
+        segment(Request(image, tmp_path / "labels.png", model=weights))
+    assert not list(tmp_path.iterdir())
     out.write_bytes(b"")
     with pytest.raises(ImageError, match="exists"):
         segment(Request(image, out, model=weights))

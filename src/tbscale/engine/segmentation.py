@@ -22,10 +22,10 @@ from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.weights import Weights, resolve_model
 from tbscale.engine.workdir import WorkDir, workdir_path
-from tbscale.errors import ImageError, PlanError
+from tbscale.errors import PlanError
 from tbscale.images.cached_plane import row_of_chunks_bytes
 from tbscale.images.image import Image
-from tbscale.images.labels_out.writer import open_label_writer
+from tbscale.images.labels_out.writer import check_label_path, open_label_writer
 from tbscale.images.open import open_image
 from tbscale.images.plane import Plane
 from tbscale.steps import StepClock
@@ -108,17 +108,16 @@ def segment(
     with open_image(request.image) as image:
         planes = open_planes(image, request)
         pixel_size_um = image.pixel_size_um if request.level == 0 else None
-    refuse_existing(request.out)
+    check_label_path(request.out)
     plan = plan_request(request, planes)
     weights = resolve_model(request.model)
     settings = replace(request.settings, core_px=plan.core_px)
     identity = identify(request, settings, weights, planes)
+    network = make_network(weights, request.device)
+    check_diameter(request.diameter, network)
     with WorkDir(workdir_path(request.out), identity, restart) as work:
         flows = FlowStore(work.path, plan.shape)
-        if flows.rows_done < plan.shape[0]:
-            network = make_network(weights, request.device)
-            check_diameter(request.diameter, network)
-            network_step(planes, network, settings, flows, clock)
+        network_step(planes, network, settings, flows, clock)
         limit = plan.region_limit_px
         labels = label_plane(work.path, plan.shape, settings, flows, clock, limit)
         write_labels(labels, request.out, plan, pixel_size_um, identity, clock)
@@ -149,12 +148,6 @@ def plan_request(request: Request, planes: list[Plane]) -> Plan:
         planes[0].dtype.itemsize,
         sum(row_of_chunks_bytes(plane) for plane in planes),
     )
-
-
-def refuse_existing(out: Path) -> None:
-    """Refuse to write over a finished output before any work is done."""
-    if out.exists():
-        raise ImageError(f"{out} exists; choose another name, or remove it")
 
 
 def check_diameter(diameter: float | None, network: Network) -> None:

@@ -52,20 +52,30 @@ def open_label_writer(
     ImageError : an unknown extension, a `path` that exists, no such directory, a bad size
     """
     path = Path(path)
-    if not path.name.lower().endswith(ZARR_ENDINGS + TIFF_ENDINGS):
-        raise ImageError(
-            f"{path} has no extension of a label file; end it in .ome.zarr or .ome.tif"
-        )
+    check_label_path(path, overwrite)
     if min(shape) < 1 or chunk_px < 16 or chunk_px % 16:
         raise ImageError(
             f"labels of {shape[0]} x {shape[1]} in chunks of {chunk_px} px cannot be written; "
             "pass at least one pixel and chunks of a multiple of 16"
         )
+    return LabelWriter(path, shape, chunk_px, pixel_size_um, provenance or {}, overwrite, resume)
+
+
+def check_label_path(path: Path, overwrite: bool = False) -> None:
+    """Refuse a path that labels cannot be written to, before any work is done.
+
+    Raises
+    ------
+    ImageError : an unknown extension, no such directory, a `path` that exists
+    """
+    if not path.name.lower().endswith(ZARR_ENDINGS + TIFF_ENDINGS):
+        raise ImageError(
+            f"{path} has no extension of a label file; end it in .ome.zarr or .ome.tif"
+        )
     if not path.parent.is_dir():
         raise ImageError(f"there is no directory {path.parent}; make it first")
     if not overwrite:
         _refuse_existing(path)
-    return LabelWriter(path, shape, chunk_px, pixel_size_um, provenance or {}, overwrite, resume)
 
 
 def _refuse_existing(path: Path) -> None:
