@@ -13,8 +13,9 @@ from tbscale.engine.cells import Rules, rank
 from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
 from tbscale.engine.kernels.follow import follow
 from tbscale.engine.kernels.seeds import find_seeds, label_owned
+from tbscale.engine.owned import ArrayLabels
 from tbscale.engine.result import CellTable, finish_labels, with_zero
-from tbscale.engine.scratch import ArrayLabels, mask_flow
+from tbscale.engine.scratch import mask_flow
 from tbscale.engine.seed_order import rank_seeds
 from tbscale.engine.tasks import measure
 

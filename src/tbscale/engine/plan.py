@@ -14,7 +14,7 @@ from tbscale.engine.scratch import ROW_CHUNK_PX
 from tbscale.engine.tasks import REGION_BYTES_PER_PX
 from tbscale.errors import BudgetError
 
-FIRST_HALO_PX = 64
+TYPICAL_HALO_PX = 64  # 15 px of rivals around a core, and the reach of ordinary cells
 DEFAULT_CORE_PX = 2048
 SMALLEST_CORE_PX = 256
 GIB = 2**30
@@ -99,7 +99,7 @@ def project(
     rows = tile * padded * (2 * 4 + channels * (pixel_bytes + 4))
     finished = (ROW_CHUNK_PX + tile) * width * (3 * 4 * 3 + 2 * 4 * 2)
     batch = batch_size * tile * tile * NETWORK_BYTES_PER_TILE_PX
-    side = min(core_px + 2 * FIRST_HALO_PX, max(shape))
+    side = min(core_px + 2 * TYPICAL_HALO_PX, max(shape))
     region = min(side, height) * min(side, width)
     cells = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
     return Projection(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, shape_of
 from tbscale.engine.cells import Rules, first_decision, last_decision
-from tbscale.engine.scratch import LabelSource, MergedLabels, OwnedStore
+from tbscale.engine.owned import LabelSource, MergedLabels, OwnedStore
 from tbscale.engine.tasks import Holes, find_holes_of, join_holes, settle_holes
 
 

@@ -18,8 +18,9 @@ from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.kernels.seeds import REACH_PX, find_seeds
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
+from tbscale.engine.owned import OwnedStore
 from tbscale.engine.result import PlaneLabels, finish_blocks
-from tbscale.engine.scratch import Flows, FlowStore, OwnedStore, SeedStore, SinkStore
+from tbscale.engine.scratch import Flows, FlowStore, SeedStore, SinkStore
 from tbscale.engine.seed_order import RankedSeeds, rank_seeds
 from tbscale.engine.strips import ReadRows, Rows, stream_flows
 from tbscale.engine.tasks import check_region, follow_block, own_block

@@ -16,7 +16,8 @@ from tbscale.engine.kernels.fill import find_holes, hole_mask
 from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
 from tbscale.engine.kernels.follow import follow
 from tbscale.engine.kernels.seeds import RIVAL_PX, label_owned
-from tbscale.engine.scratch import Flows, LabelSource, Owned
+from tbscale.engine.owned import LabelSource, Owned
+from tbscale.engine.scratch import Flows
 from tbscale.engine.seed_order import RankedSeeds
 from tbscale.errors import BudgetError
 from tbscale.steps import StepClock
@@ -193,6 +194,16 @@ def find_holes_of(
     )
 
 
+def overlay(
+    window: NDArray[np.uint32], origin: tuple[int, int], changed: dict[int, int], plane_width: int
+) -> None:
+    """Set the changed pixels, by raster index in the plane, that lie in a window; in place."""
+    for at, label in changed.items():
+        y, x = at // plane_width - origin[0], at % plane_width - origin[1]
+        if 0 <= y < window.shape[0] and 0 <= x < window.shape[1]:
+            window[y, x] = label
+
+
 def settle_holes(
     holes: Holes,
     box: NDArray[np.int64],
@@ -222,10 +233,7 @@ def settle_holes(
     for label in involved:
         y0, y1, x0, x1 = (int(v) for v in box[label - 1])
         window = labels.read((slice(y0, y1), slice(x0, x1)), new_id)
-        for at, (owner, _) in taken.items():
-            y, x = divmod(at, plane_width)
-            if y0 <= y < y1 and x0 <= x < x1:
-                window[y - y0, x - x0] = owner
+        overlay(window, (y0, x0), {at: owner for at, (owner, _) in taken.items()}, plane_width)
         for y, x in np.argwhere(hole_mask(window, label)):
             at = int((y + y0) * plane_width + x + x0)
             before = taken[at][1] if at in taken else int(window[y, x])
