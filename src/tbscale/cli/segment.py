@@ -26,6 +26,13 @@ def run_segment(
     min_size: Annotated[int, typer.Option(help="Smallest cell, pixels.")] = 15,
     niter: Annotated[int | None, typer.Option(help="Iterations of the dynamics.")] = None,
     overlap: Annotated[float, typer.Option(help="Share of a tile shared with the next.")] = 0.1,
+    network: Annotated[
+        str,
+        typer.Option(
+            help="exact: the reference's arithmetic (grade bit); fast: float32 with another "
+            "rounding (near); half: bfloat16 where the device has it (ap), else as fast."
+        ),
+    ] = "exact",
     memory: Annotated[str | None, typer.Option(help="Budget, such as 4GiB.")] = None,
     core_px: Annotated[int | None, typer.Option(help="Core of a block, pixels.")] = None,
     restart: Annotated[
@@ -61,6 +68,7 @@ def run_segment(
         settings=settings,
         memory_bytes=None if memory is None else parse_bytes(memory),
         core_px=core_px,
+        network=network,
     )
     if dry_run:
         with open_image(image) as opened:

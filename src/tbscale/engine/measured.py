@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.cells import Rules
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
-from tbscale.engine.network import ExactNetwork, Network
+from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
@@ -30,6 +30,8 @@ from tbscale.steps import StepClock
 
 # settings of the reference that the engine has in one form only
 FIXED: dict[str, Scalar] = {"resample": True, "interp": True, "augment": False}
+# the network mode of each name of the engine
+NETWORKS = {"tbscale": "exact", "tbscale-fast": "fast", "tbscale-half": "half"}
 NITER = 200  # what the reference takes for None at the scale of the model
 DEFAULTS: dict[str, Scalar] = {
     "flow_threshold": 0.4,
@@ -121,7 +123,7 @@ def prepare(job: Job) -> Prepared:
     """
     settings = fill_settings(job)
     weights = resolve_model(job.model)
-    network = ExactNetwork(weights)
+    network = make_network(weights, job.device, str(settings["network"]))
     check_diameter(job.diameter, network)
     channels = [job.channel] if job.channel2 is None else [job.channel, job.channel2]
     whole = [open_plane(job.image, channel, job.level) for channel in channels]
@@ -136,6 +138,7 @@ def prepare(job: Job) -> Prepared:
         return segment_in(Path(folder.name), planes, network, plan, chosen, clock)
 
     used = {**settings, "core_px": plan.core_px}
+    used["network_uses"] = network.uses
     used["projected_peak_bytes"] = plan.projection.peak_bytes
     return Prepared(run, weights.name, weights.sha256, used)
 
@@ -150,9 +153,11 @@ def fill_settings(job: Job) -> dict[str, Scalar]:
         )
     if job.device != "cpu":
         raise RunError(f"the tbscale engine runs on cpu, not {job.device!r}; pass cpu")
-    settings = {**DEFAULTS, **job.settings}
-    if settings["network"] != "exact":
-        raise RunError(f"there is no network mode {settings['network']!r}; pass exact")
+    settings = {**DEFAULTS, "network": NETWORKS[job.engine], **job.settings}
+    if settings["network"] not in MODES:
+        raise RunError(
+            f"there is no network mode {settings['network']!r}; choose {', '.join(MODES)}"
+        )
     for name, value in FIXED.items():
         if settings[name] != value:
             raise RunError(f"the tbscale engine has {name} {value} only; leave it out")

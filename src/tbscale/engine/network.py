@@ -1,23 +1,49 @@
 """The network as a callable: a batch of tiles in, flow and cell probability out.
 
 All that the engine knows of a network is `Network`. So the engine is tested with a fake one, and
-another network needs only another callable.
+another network needs only another callable. `make_network` chooses among those that are here.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import logging
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tbscale.engine.weights import Weights, load_model
+from tbscale.errors import PlanError
+
+logger = logging.getLogger(__name__)
+
+EXACT, FAST, HALF = "exact", "fast", "half"
+MODES = (EXACT, FAST, HALF)
+# against the reference on a CPU; each is measured by `benchmarks/network.py`
+GRADES = {EXACT: "bit", FAST: "near", HALF: "ap"}
 
 
 class Network(Protocol):
-    """Maps tiles float32 (n, 2, h, w) to float32 (n, 3, h, w): dy, dx (times 5), cell logit."""
+    """Maps tiles float32 (n, C, h, w) to float32 (n, 3, h, w): dy, dx (times 5), cell logit."""
 
     def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+
+@runtime_checkable
+class DescribedNetwork(Network, Protocol):
+    """A network that says what it is.
+
+    Attributes
+    ----------
+    uses : what computes, in words; labels may differ between two networks that use another
+    grade : equivalence with the reference
+    diam_mean_px, diam_labels_px : diameter at which it works, and of the cells it was trained on
+    """
+
+    uses: str
+    grade: str
+    diam_mean_px: float
+    diam_labels_px: float
 
 
 class ExactNetwork:
@@ -35,6 +61,8 @@ class ExactNetwork:
         self._device = torch.device(device)
         net = model.net.eval()
         self._net = mkldnn.to_mkldnn(net) if net.mkldnn else net  # type: ignore[no-untyped-call]
+        self.uses = "float32, torch as the reference calls it"
+        self.grade = GRADES[EXACT]
         self.diam_mean_px = float(model.diam_mean)
         self.diam_labels_px = float(model.diam_labels)
 
@@ -44,3 +72,110 @@ class ExactNetwork:
         with torch.no_grad():
             y = self._net(torch.from_numpy(tiles).to(self._device))[0]
         return np.asarray(y.cpu().numpy(), np.float32)
+
+
+class FastNetwork:
+    """Float32 on a CPU by Winograd convolutions: `tbscale.engine.fastnet`."""
+
+    def __init__(self, weights: Weights, grade: str = GRADES[FAST]) -> None:
+        import torch
+
+        from tbscale.engine.fastnet.network import WinogradNetwork
+        from tbscale.engine.fastnet.vectors import LANES
+
+        model = load_model(weights)
+        state = {name: value.detach().numpy() for name, value in model.net.state_dict().items()}
+        self._net = WinogradNetwork(state, torch.get_num_threads())
+        self.uses = f"float32, Winograd convolutions, {LANES} lanes"
+        self.grade = grade
+        self.diam_mean_px = float(model.diam_mean)
+        self.diam_labels_px = float(model.diam_labels)
+
+    def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._net(tiles)
+
+
+class TorchNetwork:
+    """Torch with `channels_last`; in bfloat16, and compiled, where asked.
+
+    A compiled network takes batches of one size: smaller ones are filled up with zeros, so that
+    nothing is compiled twice.
+    """
+
+    def __init__(
+        self, weights: Weights, device: str, mode: str, bfloat16: bool, compiled: bool
+    ) -> None:
+        import torch
+
+        model = load_model(weights, device)
+        self._torch, self._device = torch, torch.device(device)
+        model.net.mkldnn = False  # its own layout would undo channels_last
+        net: Any = model.net.eval().to(memory_format=torch.channels_last)
+        self._net = torch.compile(net) if compiled else net
+        self._bfloat16, self._compiled, self._batch = bfloat16, compiled, 0
+        number = "bfloat16" if bfloat16 else "float32"
+        self.uses = f"{number}, torch channels_last{' compiled' if compiled else ''} on {device}"
+        self.grade = GRADES[mode]
+        self.diam_mean_px = float(model.diam_mean)
+        self.diam_labels_px = float(model.diam_labels)
+
+    def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        torch, count = self._torch, len(tiles)
+        self._batch = max(self._batch, count)
+        if self._compiled and count < self._batch:
+            tiles = np.concatenate([tiles, np.zeros_like(tiles[:1]).repeat(self._batch - count, 0)])
+        x = torch.from_numpy(tiles).to(self._device, memory_format=torch.channels_last)
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bfloat16),
+        ):
+            y = self._net(x)[0]
+        return np.asarray(y[:count].float().cpu().contiguous().numpy(), np.float32)
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 numbers faster than float32 ones."""
+    from llvmlite import binding
+
+    features = dict(binding.get_host_cpu_features())
+    return bool(features.get("avx512bf16") or features.get("amx-bf16"))
+
+
+def has_compiler() -> bool:
+    """Whether torch finds a C++ compiler to compile a network with."""
+    from torch._inductor import cpp_builder, exc
+
+    try:
+        cpp_builder.get_cpp_compiler()
+    except (exc.InvalidCxxCompiler, OSError):
+        return False
+    return True
+
+
+def make_network(weights: Weights, device: str = "cpu", mode: str = EXACT) -> DescribedNetwork:
+    """Make the network of a mode, by what is best on this device.
+
+    Parameters
+    ----------
+    device : "cpu", "cuda" or "mps"
+    mode : exact; fast, float32 with another rounding; or half, bfloat16 where the device has it.
+        On a CPU without bfloat16 arithmetic, half is as fast: float32 is quicker there.
+
+    Raises
+    ------
+    PlanError : an unknown mode
+    WeightsError : a number of channels that the fast kernels cannot take
+    """
+    if mode not in MODES:
+        raise PlanError(f"there is no network mode {mode!r}; choose {', '.join(MODES)}")
+    network: DescribedNetwork
+    if mode == EXACT:
+        network = ExactNetwork(weights, device)
+    elif device != "cpu":
+        network = TorchNetwork(weights, device, mode, mode == HALF, compiled=False)
+    elif mode == HALF and has_bfloat16():
+        network = TorchNetwork(weights, device, mode, True, has_compiler())
+    else:
+        network = FastNetwork(weights, GRADES[FAST])
+    logger.info("network: %s (%s)", mode, network.uses)
+    return network

@@ -15,7 +15,8 @@ import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
 from tbscale.engine.memory import default_budget_bytes
-from tbscale.engine.network import ExactNetwork, Network
+from tbscale.engine.network import EXACT, GRADES, Network
+from tbscale.engine.network import make_network as make_network_of
 from tbscale.engine.plan import Plan, plan_segmentation
 from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_step
@@ -50,6 +51,8 @@ class Request:
     settings : what decides the labels
     memory_bytes : budget; None takes 60 % of what is free
     core_px : pixels of a block's core; None lets the plan choose
+    device : cpu, cuda or mps
+    network : exact, fast or half, see `tbscale.engine.network.make_network`
     """
 
     image: Path
@@ -63,6 +66,7 @@ class Request:
     memory_bytes: int | None = None
     core_px: int | None = None
     device: str = "cpu"
+    network: str = EXACT
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class SegmentResult:
 
 
 def segment(
-    request: Request, restart: bool = False, make_network: MakeNetwork = ExactNetwork
+    request: Request, restart: bool = False, make_network: MakeNetwork | None = None
 ) -> SegmentResult:
     """Segment one plane of an image; the labels equal those of Cellpose on the whole plane.
 
@@ -95,7 +99,7 @@ def segment(
     Parameters
     ----------
     restart : drop what an unfinished run to the same output left
-    make_network : how weights become a network
+    make_network : how weights become a network; None takes that of `request.network`
 
     Raises
     ------
@@ -112,8 +116,11 @@ def segment(
     plan = plan_request(request, planes)
     weights = resolve_model(request.model)
     settings = replace(request.settings, core_px=plan.core_px)
-    identity = identify(request, settings, weights, planes)
-    network = make_network(weights, request.device)
+    if make_network is None:
+        network: Network = make_network_of(weights, request.device, request.network)
+    else:
+        network = make_network(weights, request.device)
+    identity = identify(request, settings, weights, planes, network)
     check_diameter(request.diameter, network)
     with WorkDir(workdir_path(request.out), identity, restart) as work:
         flows = FlowStore(work.path, plan.shape)
@@ -168,7 +175,11 @@ def check_diameter(diameter: float | None, network: Network) -> None:
 
 
 def identify(
-    request: Request, settings: Settings, weights: Weights, planes: list[Plane]
+    request: Request,
+    settings: Settings,
+    weights: Weights,
+    planes: list[Plane],
+    network: Network,
 ) -> dict[str, Any]:
     """Everything that decides the labels and the scratch, as JSON values."""
     stat = request.image.stat()
@@ -194,8 +205,9 @@ def identify(
         "min_size": rules.min_size,
         "max_size_fraction": rules.max_size_fraction,
         "core_px": settings.core_px,
-        "network": "exact",
-        "grade": "bit",
+        "network": request.network,
+        "network uses": getattr(network, "uses", ""),
+        "grade": getattr(network, "grade", GRADES[EXACT]),
     }
 
 

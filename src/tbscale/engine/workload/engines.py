@@ -95,21 +95,26 @@ TBSCALE_FUNCTIONS = (
     "tbscale.engine.run.label_plane",
     "tbscale.engine.strips.stream_flows",
     "tbscale.engine.network.ExactNetwork.__call__",
+    "tbscale.engine.network.FastNetwork.__call__",
     "tbscale.engine.tasks.follow_block",
     "tbscale.engine.tasks.own_block",
     "tbscale.engine.result.finish_blocks",
     "tbscale.engine.segmentation.write_labels",
 )
 
+TBSCALE = EngineEntry(
+    "tbscale.engine.measured:prepare",
+    ("tbscale", "cellpose", "torch", "numba", "numpy"),
+    TBSCALE_FUNCTIONS,
+)
+
 ENGINES: dict[str, EngineEntry] = {
     "stock": EngineEntry(
         "tbscale.engine.stock:prepare", ("cellpose", "torch", "numpy"), STOCK_FUNCTIONS
     ),
-    "tbscale": EngineEntry(
-        "tbscale.engine.measured:prepare",
-        ("tbscale", "cellpose", "torch", "numba", "numpy"),
-        TBSCALE_FUNCTIONS,
-    ),
+    "tbscale": TBSCALE,
+    "tbscale-fast": TBSCALE,
+    "tbscale-half": TBSCALE,
 }
 
 

@@ -1,0 +1,1 @@
+"""The convolutional network in float32 by Winograd convolutions: fewer products, no compiler."""

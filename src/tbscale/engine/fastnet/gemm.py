@@ -1,0 +1,93 @@
+"""Products of small matrices, with the sums of a piece of the result held in registers.
+
+The second matrix is packed: columns in panels of two vectors, each panel row after row, so that
+the innermost loop reads it in one stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from tbscale.engine.fastnet.vectors import (
+    LANES,
+    VECTOR,
+    aligned,
+    broadcast,
+    constant,
+    data_of,
+    load,
+    loop,
+    multiply_add,
+    number,
+    signature,
+    store,
+)
+
+PANEL = 2 * LANES
+# sums that fit the registers beside two vectors of a panel: 16 registers, or 32 with AVX-512
+ROWS = 12 if LANES == 16 else 6
+
+
+def pack(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Pack the second matrix, (K, N) with N a multiple of PANEL; float32 (N / PANEL, K, PANEL)."""
+    depth, columns = matrix.shape
+    out = aligned((columns // PANEL, depth, PANEL))
+    out[:] = matrix.reshape(depth, columns // PANEL, PANEL).transpose(1, 0, 2)
+    return out
+
+
+@intrinsic
+def _piece(typing, a, a_at, lda, b, b_at, depth, c, c_at, ldc):  # type: ignore[no-untyped-def]
+    """c[ROWS, PANEL] = a[ROWS, depth] @ b[depth, PANEL]."""
+    kinds = signature(a, a_at, lda, b, b_at, depth, c, c_at, ldc)
+
+    def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
+        _, a_at, lda, _, b_at, depth, _, c_at, ldc = args
+        a = data_of(context, builder, sig.args[0], args[0])
+        b = data_of(context, builder, sig.args[3], args[3])
+        c = data_of(context, builder, sig.args[6], args[6])
+        rows = [builder.add(a_at, builder.mul(lda, number(r))) for r in range(ROWS)]
+
+        def turn(k, sums):  # type: ignore[no-untyped-def]
+            at = builder.add(b_at, builder.mul(k, number(PANEL)))
+            left = load(builder, b, at)
+            right = load(builder, b, builder.add(at, number(LANES)))
+            new = []
+            for r in range(ROWS):
+                one = broadcast(builder, builder.load(builder.gep(a, [builder.add(rows[r], k)])))
+                new.append(multiply_add(builder, one, left, sums[2 * r]))
+                new.append(multiply_add(builder, one, right, sums[2 * r + 1]))
+            return new
+
+        zero = constant(0.0)
+        sums = loop(builder, depth, 1, [zero] * (2 * ROWS), turn)
+        for r in range(ROWS):
+            at = builder.add(c_at, builder.mul(ldc, number(r)))
+            store(builder, sums[2 * r], c, at)
+            store(builder, sums[2 * r + 1], c, builder.add(at, number(LANES)))
+        return context.get_dummy_value()
+
+    assert VECTOR.count == LANES
+    return kinds, write
+
+
+@njit(nogil=True, cache=True)
+def multiply(a, a_at, lda, rows, b, b_at, depth, columns, c, c_at, ldc):  # type: ignore[no-untyped-def]
+    """c[rows, columns] = a[rows, depth] @ b, all flat float32, from the given offsets.
+
+    Rows are done ROWS at a time; the last ones overlap those before where rows is not a multiple,
+    so rows must be at least ROWS.
+    """
+    for panel in range(columns // PANEL):
+        b_here = b_at + panel * depth * PANEL
+        for r in range(0, rows, ROWS):
+            first = min(r, rows - ROWS)
+            _piece(
+                a, a_at + first * lda, lda, b, b_here, depth,
+                c, c_at + first * ldc + panel * PANEL, ldc,
+            )  # fmt: skip
