@@ -22,7 +22,7 @@ from tbscale.engine.owned import OwnedStore
 from tbscale.engine.result import PlaneLabels, finish_blocks
 from tbscale.engine.scratch import Flows, FlowStore, SeedStore, SinkStore
 from tbscale.engine.seed_order import RankedSeeds, rank_seeds
-from tbscale.engine.strips import ReadRows, Rows, stream_flows
+from tbscale.engine.strips import ROWS_AT_ONCE, ReadRows, Rows, stream_flows
 from tbscale.engine.tasks import check_region, follow_block, own_block
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.plane import Plane
@@ -59,19 +59,22 @@ class Settings:
 def pad_rows(
     planes: list[Plane], limits: list[Limits], grid: TileGrid, clock: StepClock
 ) -> ReadRows:
-    """Make the function that reads padded, normalised rows: float32 (2, rows, padded width)."""
+    """Make the function that reads padded, normalised rows: float32 (planes, rows, padded X)."""
+    left = grid.x.pad_before_px
+    columns = slice(left, left + grid.x.size_px)
 
     def read(start: int, stop: int) -> NDArray[np.float32]:
-        out = np.zeros((2, stop - start, grid.x.padded_px), np.float32)
+        out = np.zeros((len(planes), stop - start, grid.x.padded_px), np.float32)
         first = max(start - grid.y.pad_before_px, 0)
         last = min(stop - grid.y.pad_before_px, grid.y.size_px)
-        top = first + grid.y.pad_before_px - start
-        left = grid.x.pad_before_px
-        for k, (plane, limit) in enumerate(zip(planes, limits, strict=True)):
-            with clock.step("read"):
-                pixels = plane.read(slice(first, last), slice(0, grid.x.size_px))
-            with clock.step("normalise"):
-                out[k, top : top + last - first, left : left + grid.x.size_px] = limit.apply(pixels)
+        for row in range(first, last, ROWS_AT_ONCE):
+            rows = slice(row, min(row + ROWS_AT_ONCE, last))
+            top = row + grid.y.pad_before_px - start
+            for k, (plane, limit) in enumerate(zip(planes, limits, strict=True)):
+                with clock.step("read"):
+                    pixels = plane.read(rows, slice(0, grid.x.size_px))
+                with clock.step("normalise"):
+                    out[k, top : top + len(pixels), columns] = limit.apply(pixels)
         return out
 
     return read

@@ -6,6 +6,7 @@ moment finds only complete pieces when it continues.
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from zarr.codecs import BloscCodec
 from tbscale.engine.blocks import Region
 from tbscale.engine.strips import Rows
 
-ROW_CHUNK_PX = 256
+ROW_CHUNK_PX = 128
 COLUMN_CHUNK_PX = 1024
 LARGEST_SINK_CHUNK_PX = 512
 
@@ -37,11 +38,16 @@ def sink_chunk_px(core_px: int) -> int:
     return size if size >= 64 else core_px
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a small file, complete or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON, complete or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value))
-    partial.replace(path)
+    write_whole(path, json.dumps(value).encode())
 
 
 def open_scratch(
@@ -91,7 +97,10 @@ def mask_flow(
 
 
 class FlowStore:
-    """Foreground and flow of the plane, written by rows from top to bottom, read by region."""
+    """Foreground and flow of the plane, written by rows from top to bottom, read by region.
+
+    What waits for its row of chunks to fill is kept as it will be stored: 9 bytes a pixel.
+    """
 
     def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
         self._shape = shape
@@ -99,8 +108,8 @@ class FlowStore:
         chunks = (min(ROW_CHUNK_PX, shape[0]), min(COLUMN_CHUNK_PX, shape[1]))
         self._flow = open_scratch(folder / "flow.zarr", (*shape, 2), (*chunks, 2), "float32", 0)
         self._foreground = open_scratch(folder / "foreground.zarr", shape, chunks, "bool", False)
-        self._chunk_rows = chunks[0]
-        self._waiting: list[Rows] = []
+        self._chunk_px = chunks
+        self._waiting = ArrayFlows(np.zeros((0, 0, 2), np.float32), np.zeros((0, 0), bool))
 
     @property
     def rows_done(self) -> int:
@@ -111,22 +120,38 @@ class FlowStore:
 
     def append(self, rows: Rows, threshold: float) -> None:
         """Add rows below the last ones; written when they fill a row of chunks or the plane."""
-        self._waiting.append(rows)
-        start = self._waiting[0].start
         stop = rows.start + rows.values.shape[1]
-        until = stop if stop == self._shape[0] else stop - stop % self._chunk_rows
-        if until <= start:
-            return
-        values = np.concatenate([r.values for r in self._waiting], axis=1)
-        self._write(start, values[:, : until - start], threshold)
-        self._waiting = [Rows(until, values[:, until - start :].copy())] if until < stop else []
-        write_json(self._done_file, {"rows": until})
+        row = rows.start
+        while row < stop:
+            chunk_start = row - row % self._chunk_px[0]
+            chunk_stop = min(chunk_start + self._chunk_px[0], self._shape[0])
+            until = min(stop, chunk_stop)
+            part = rows.values[:, row - rows.start : until - rows.start]
+            self._keep(row - chunk_start, part, threshold)
+            if until == chunk_stop:
+                self._write(chunk_start, chunk_stop)
+            row = until
 
-    def _write(self, start: int, values: NDArray[np.float32], threshold: float) -> None:
+    def _keep(self, offset: int, values: NDArray[np.float32], threshold: float) -> None:
+        """Mask some rows and put them at `offset` of the waiting row of chunks."""
+        if self._waiting.foreground.size == 0:
+            shape = (self._chunk_px[0], self._shape[1])
+            self._waiting = ArrayFlows(np.zeros((*shape, 2), np.float32), np.zeros(shape, bool))
+        here = slice(offset, offset + values.shape[1])
         foreground = values[2] > threshold
-        rows = slice(start, start + values.shape[1])
-        self._flow[rows] = mask_flow(values[0], values[1], foreground)
-        self._foreground[rows] = foreground
+        self._waiting.foreground[here] = foreground
+        self._waiting.flow[here] = mask_flow(values[0], values[1], foreground)
+
+    def _write(self, start: int, stop: int) -> None:
+        """Store the waiting row of chunks, chunk by chunk, then note that its rows are done."""
+        rows, width = slice(start, stop), self._chunk_px[1]
+        for x in range(0, self._shape[1], width):
+            columns = slice(x, min(x + width, self._shape[1]))
+            self._flow[rows, columns] = self._waiting.flow[: stop - start, columns]
+            self._foreground[rows, columns] = self._waiting.foreground[: stop - start, columns]
+        write_json(self._done_file, {"rows": stop})
+        if stop == self._shape[0]:
+            self._waiting = ArrayFlows(np.zeros((0, 0, 2), np.float32), np.zeros((0, 0), bool))
 
     def read(self, region: Region) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Flow float32 (H, W, 2), pixels an iteration, and foreground bool (H, W)."""
@@ -176,10 +201,9 @@ class SeedStore:
 
     def write(self, index: int, seeds: NDArray[np.int64]) -> None:
         """Store the seeds of a core, int64 (n, 3): count, y, x."""
-        partial = self._path(index).with_suffix(".partial")
-        with partial.open("wb") as stream:
-            np.save(stream, seeds)
-        partial.replace(self._path(index))
+        stream = io.BytesIO()  # np.save to a file hides that the disk is full
+        np.save(stream, seeds)
+        write_whole(self._path(index), stream.getvalue())
 
     def read_all(self, block_count: int) -> NDArray[np.int64]:
         """The seeds of the plane in raster order, int64 (n, 3): count, y, x."""

@@ -2,7 +2,7 @@
 
 The reference multiplies each tile's output by a taper, adds it up in float32 in the order of the
 tiles, adds up the tapers in float64, and divides at the end. The same sums in the same order run
-here over a window of rows that moves down the plane.
+here over a window of rows that moves down the plane; only sums are kept at the plane's width.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from tbscale.steps import StepClock
 TAPER_SIGMA_PX = 7.5
 TAPER_EDGE_PX = 20
 TAPER_MIN_PX = 224
-OUTPUTS = 3
+INPUTS, OUTPUTS = 2, 3
+ROWS_AT_ONCE = 32  # of finished flow: a few megabytes, however wide the plane
 
-# reads padded, normalised rows [start, stop): float32 (2, rows, padded width)
+# reads padded, normalised rows [start, stop): float32 (1 or 2, rows, padded width)
 ReadRows = Callable[[int, int], NDArray[np.float32]]
 
 
@@ -55,7 +56,7 @@ def taper(height: int, width: int) -> NDArray[np.float64]:
 
 
 @njit(nogil=True, cache=True)
-def _add(tile, weight, total, weights, top, left):  # type: ignore[no-untyped-def]
+def _add(tile, weight, total, top, left):  # type: ignore[no-untyped-def]
     """Add one tile: products and sums in float64, the sum rounded to float32 each time."""
     for c in range(tile.shape[0]):
         for y in range(tile.shape[1]):
@@ -64,59 +65,83 @@ def _add(tile, weight, total, weights, top, left):  # type: ignore[no-untyped-de
                     np.float64(total[c, top + y, left + x])
                     + np.float64(tile[c, y, x]) * weight[y, x]
                 )
-    for y in range(tile.shape[1]):
-        for x in range(tile.shape[2]):
-            weights[top + y, left + x] += weight[y, x]
 
 
 @njit(nogil=True, cache=True)
-def _mean(total, weights):  # type: ignore[no-untyped-def]
-    """Divide in float64, round to float32; new array like `total`."""
-    out = np.empty_like(total)
+def _mean(total, weight, starts_y, starts_x, top, left, out):  # type: ignore[no-untyped-def]
+    """Divide rows of sums by their tapers, in float64, and round to float32 into `out`.
+
+    The tapers are added up here, tile after tile as the sums were, so that no array of them has
+    to be kept. `total` starts at the padded row `top`, `out` at the padded column `left`.
+    """
+    height, width = weight.shape
+    for y in range(out.shape[1]):
+        first = 0
+        for x in range(left, left + out.shape[2]):
+            while starts_x[first] + width <= x:
+                first += 1
+            tapers = 0.0
+            for start in starts_y:
+                row = top + y - start
+                if row < 0 or row >= height:
+                    continue
+                column = first
+                while column < starts_x.size and starts_x[column] <= x:
+                    tapers += weight[row, x - starts_x[column]]
+                    column += 1
+            for c in range(out.shape[0]):
+                out[c, y, x - left] = np.float32(np.float64(total[c, y, x]) / tapers)
+
+
+@njit(nogil=True, cache=True)
+def _move_up(total, count):  # type: ignore[no-untyped-def]
+    """Drop the first `count` rows, move the others up and zero what they leave; in place."""
+    kept = total.shape[1] - count
     for c in range(total.shape[0]):
-        for y in range(total.shape[1]):
-            for x in range(total.shape[2]):
-                out[c, y, x] = np.float32(np.float64(total[c, y, x]) / weights[y, x])
-    return out
+        for y in range(kept):
+            total[c, y] = total[c, y + count]
+        total[c, kept:] = 0
 
 
 class Blender:
-    """Sums of tiles over a window of rows as high as one strip."""
+    """Sums of tiles over a window of rows as high as one strip: float32 (3, tile_px, padded X)."""
 
     def __init__(self, grid: TileGrid, first_row: int) -> None:
         height, width = grid.y.tile_px, grid.x.padded_px
         self._grid = grid
         self._taper = taper(height, grid.x.tile_px)
+        self._starts_y = np.array(grid.y.starts)
+        self._starts_x = np.array(grid.x.starts)
         self._total = np.zeros((OUTPUTS, height, width), np.float32)
-        self._weights = np.zeros((height, width), np.float64)
         self._top = first_row
 
     def add(self, tile: NDArray[np.float32], strip: int, column: int) -> None:
         """Add the network's output for one tile, float32 (3, tile_px, tile_px)."""
         top = self._grid.y.starts[strip] - self._top
-        _add(tile, self._taper, self._total, self._weights, top, self._grid.x.starts[column])
+        _add(tile, self._taper, self._total, top, self._grid.x.starts[column])
 
-    def finish(self, strip: int) -> Rows:
-        """Emit the rows that only strips up to `strip` touch, and move the window below them."""
+    def finished(self, strip: int, first_row: int) -> Iterator[tuple[int, int]]:
+        """Spans of rows of the plane, from `first_row` on, that no strip after `strip` touches."""
         axis = self._grid.y
-        until = self._grid.finished_rows(strip)
-        count = until - self._top
-        values = _mean(self._total[:, :count], self._weights[:count])
-        first, last = axis.pad_before_px, axis.pad_before_px + axis.size_px
-        keep = slice(max(first - self._top, 0), max(min(last, until) - self._top, 0))
-        start = max(self._top, first) - first
-        columns = slice(
-            self._grid.x.pad_before_px, self._grid.x.pad_before_px + self._grid.x.size_px
-        )
-        self._move(count)
-        self._top = until
-        return Rows(start, np.ascontiguousarray(values[:, keep, columns]))
+        start = max(self._top - axis.pad_before_px, first_row)
+        stop = min(self._grid.finished_rows(strip) - axis.pad_before_px, axis.size_px)
+        for row in range(start, stop, ROWS_AT_ONCE):
+            yield row, min(row + ROWS_AT_ONCE, stop)
 
-    def _move(self, count: int) -> None:
-        for sums in (self._total, self._weights):
-            left = sums.shape[-2] - count
-            sums[..., :left, :] = sums[..., count:, :].copy()
-            sums[..., left:, :] = 0
+    def mean(self, start: int, stop: int) -> Rows:
+        """The finished rows [start, stop) of the plane."""
+        y, x = self._grid.y, self._grid.x
+        top = start + y.pad_before_px
+        sums = self._total[:, top - self._top :]
+        out = np.empty((OUTPUTS, stop - start, x.size_px), np.float32)
+        _mean(sums, self._taper, self._starts_y, self._starts_x, top, x.pad_before_px, out)
+        return Rows(start, out)
+
+    def move_below(self, strip: int) -> None:
+        """Move the window below the rows that only strips up to `strip` touch."""
+        until = self._grid.finished_rows(strip)
+        _move_up(self._total, until - self._top)
+        self._top = until
 
 
 def batches(grid: TileGrid, batch_size: int, first: int) -> Iterator[range]:
@@ -126,7 +151,7 @@ def batches(grid: TileGrid, batch_size: int, first: int) -> Iterator[range]:
 
 
 class TileCutter:
-    """Cuts tiles out of the one or two strips that a batch touches."""
+    """Cuts tiles out of the one or two strips that a batch touches, holding one at a time."""
 
     def __init__(self, grid: TileGrid, read_rows: ReadRows) -> None:
         self._grid = grid
@@ -134,15 +159,23 @@ class TileCutter:
         self._strip = -1
         self._rows = np.zeros((0, 0, 0), np.float32)
 
-    def cut(self, number: int) -> NDArray[np.float32]:
-        """One tile, float32 (2, tile_px, tile_px)."""
-        strip, column = divmod(number, self._grid.tiles_per_strip)
-        if strip != self._strip:
-            start = self._grid.y.starts[strip]
-            self._rows = self._read(start, start + self._grid.y.tile_px)
-            self._strip = strip
-        left = self._grid.x.starts[column]
-        return self._rows[:, :, left : left + self._grid.x.tile_px]
+    def cut(self, numbers: range) -> NDArray[np.float32]:
+        """Tiles by their flat number, float32 (n, 2, tile_px, tile_px)."""
+        height, width = self._grid.y.tile_px, self._grid.x.tile_px
+        tiles = np.zeros((len(numbers), INPUTS, height, width), np.float32)
+        for tile, number in zip(tiles, numbers, strict=True):
+            strip, column = divmod(number, self._grid.tiles_per_strip)
+            if strip != self._strip:
+                self._move_to(strip)
+            left = self._grid.x.starts[column]
+            tile[: len(self._rows)] = self._rows[:, :, left : left + width]
+        return tiles
+
+    def _move_to(self, strip: int) -> None:
+        self._rows = np.zeros((0, 0, 0), np.float32)  # let go of the old rows before reading
+        start = self._grid.y.starts[strip]
+        self._rows = self._read(start, start + self._grid.y.tile_px)
+        self._strip = strip
 
 
 def stream_flows(
@@ -174,7 +207,7 @@ def stream_flows(
     wide = grid.tiles_per_strip
     for batch in batches(grid, batch_size, strip0 * wide):
         with clock.step("tile"):
-            tiles = np.stack([cutter.cut(number) for number in batch])
+            tiles = cutter.cut(batch)
         with clock.step("network"):
             out = network(tiles)
         for k, number in enumerate(batch):
@@ -183,7 +216,15 @@ def stream_flows(
                 continue
             with clock.step("blend"):
                 blender.add(out[k], strip, column)
-                rows = blender.finish(strip) if column == wide - 1 else None
-            if rows is not None and rows.start + rows.values.shape[1] > first_row:
-                cut = max(first_row - rows.start, 0)
-                yield Rows(rows.start + cut, rows.values[:, cut:])
+            if column == wide - 1:
+                yield from emit_rows(blender, strip, first_row, clock)
+
+
+def emit_rows(blender: Blender, strip: int, first_row: int, clock: StepClock) -> Iterator[Rows]:
+    """Emit what a strip finished, a few rows at a time, and move on."""
+    for start, stop in blender.finished(strip, first_row):
+        with clock.step("blend"):
+            rows = blender.mean(start, stop)
+        yield rows
+    with clock.step("blend"):
+        blender.move_below(strip)
