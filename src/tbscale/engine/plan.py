@@ -9,48 +9,19 @@ from dataclasses import dataclass
 
 from tbscale.engine.blocks import Block, plan_blocks
 from tbscale.engine.grid import TileGrid, plan_tiles
-from tbscale.engine.normalise import ROWS_AT_ONCE, SAMPLED_ABOVE_PX
-from tbscale.engine.scratch import ROW_CHUNK_PX
+from tbscale.engine.projection import (
+    EXACT_BYTES_PER_TILE_PX,
+    GIB,
+    RUNTIME_BYTES,
+    Projection,
+    gibibytes_above,
+    project,
+)
 from tbscale.engine.tasks import REGION_BYTES_PER_PX
 from tbscale.errors import BudgetError
 
-TYPICAL_HALO_PX = 64  # 15 px of rivals around a core, and the reach of ordinary cells
 DEFAULT_CORE_PX = 2048
 SMALLEST_CORE_PX = 256
-GIB = 2**30
-
-# Python with torch, numba, zarr, compiled kernels and weights; measured 0.55 GiB, rounded up
-RUNTIME_BYTES = int(0.60 * GIB)
-# activations of the convolutional network; measured 0.62 GiB for 8 tiles of 224 px, rounded up
-NETWORK_BYTES_PER_TILE_PX = 1900
-BYTES_PER_CELL = 220
-LARGEST_CELLS_PER_MEGAPIXEL = 2500
-
-
-@dataclass(frozen=True)
-class Projection:
-    """Projected bytes of a run.
-
-    Attributes
-    ----------
-    limits_bytes, network_bytes, blocks_bytes, cells_bytes : what each stage holds at its peak,
-        beyond the runtime
-    scratch_bytes : on disk, at most
-    output_bytes : labels on disk, uncompressed, without the pyramid
-    """
-
-    limits_bytes: int
-    network_bytes: int
-    blocks_bytes: int
-    cells_bytes: int
-    scratch_bytes: int
-    output_bytes: int
-
-    @property
-    def peak_bytes(self) -> int:
-        """Memory of the whole process at its highest."""
-        stages = (self.limits_bytes, self.network_bytes, self.blocks_bytes + self.cells_bytes)
-        return RUNTIME_BYTES + max(stages)
 
 
 @dataclass(frozen=True)
@@ -67,49 +38,8 @@ class Plan:
     @property
     def region_limit_px(self) -> int:
         """Pixels of the largest region that a block may read within the budget."""
-        room = self.budget_bytes - RUNTIME_BYTES - self.projection.cells_bytes
+        room = self.budget_bytes - RUNTIME_BYTES - self.projection.beside_region_bytes
         return room // REGION_BYTES_PER_PX
-
-
-def project(
-    shape: tuple[int, int],
-    grid: TileGrid,
-    core_px: int,
-    batch_size: int,
-    channels: int,
-    pixel_bytes: int,
-    cache_bytes: int,
-) -> Projection:
-    """Project what a run needs.
-
-    Parameters
-    ----------
-    shape : (Y, X), pixels
-    channels : planes read, 1 or 2
-    pixel_bytes : of the stored pixels
-    cache_bytes : decoded chunks that are kept while rows are read
-    """
-    height, width = shape
-    area = height * width
-    padded, tile = grid.x.padded_px, grid.y.tile_px
-    rows_read = min(ROWS_AT_ONCE, height) * width * pixel_bytes
-    # the gathered pixels, numpy's copy for the percentile, and one row of chunks
-    limits = 3 * 4 * min(area, SAMPLED_ABOVE_PX) + 3 * rows_read
-    sums = tile * padded * (3 * 4 + 8)
-    rows = tile * padded * (2 * 4 + channels * (pixel_bytes + 4))
-    finished = (ROW_CHUNK_PX + tile) * width * (3 * 4 * 3 + 2 * 4 * 2)
-    batch = batch_size * tile * tile * NETWORK_BYTES_PER_TILE_PX
-    side = min(core_px + 2 * TYPICAL_HALO_PX, max(shape))
-    region = min(side, height) * min(side, width)
-    cells = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
-    return Projection(
-        limits_bytes=limits + cache_bytes,
-        network_bytes=sums + rows + finished + batch + cache_bytes,
-        blocks_bytes=region * REGION_BYTES_PER_PX,
-        cells_bytes=cells,
-        scratch_bytes=area * (8 + 1 + 8 + 4),
-        output_bytes=area * 4,
-    )
 
 
 def plan_segmentation(
@@ -122,6 +52,7 @@ def plan_segmentation(
     channels: int = 1,
     pixel_bytes: int = 2,
     cache_bytes: int = 0,
+    network_bytes_per_tile_px: int = EXACT_BYTES_PER_TILE_PX,
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -130,35 +61,54 @@ def plan_segmentation(
     shape : (Y, X), pixels
     budget_bytes : the projected peak stays at or below it
     core_px : pixels of a block's core; None takes the largest of 2048, 1024, 512 and 256 that fits
+    channels, pixel_bytes, cache_bytes, network_bytes_per_tile_px : see `project`
 
     Raises
     ------
     BudgetError : the plan needs more; says what to set
     """
     grid = plan_tiles(shape, tile_px, overlap)
+
+    def project_core(size: int) -> Projection:
+        return project(
+            shape,
+            grid,
+            size,
+            batch_size,
+            channels,
+            pixel_bytes,
+            cache_bytes,
+            network_bytes_per_tile_px,
+        )
+
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
     for size in sizes:
-        projection = project(shape, grid, size, batch_size, channels, pixel_bytes, cache_bytes)
+        projection = project_core(size)
         if projection.peak_bytes <= budget_bytes:
             blocks = plan_blocks(shape, size)
             return Plan(shape, grid, size, blocks, budget_bytes, projection)
-    raise BudgetError(refusal(shape, projection, size, budget_bytes))
+    fitting = [
+        k for k in range(SMALLEST_CORE_PX, size) if project_core(k).peak_bytes <= budget_bytes
+    ]
+    raise BudgetError(refusal(shape, projection, max(fitting, default=None), budget_bytes))
 
 
-def refusal(shape: tuple[int, int], projection: Projection, core_px: int, budget_bytes: int) -> str:
-    """One sentence: what is needed, what there is, what to set."""
-    needs = {
-        "limits": projection.limits_bytes,
-        "network": projection.network_bytes,
-        "blocks": projection.blocks_bytes + projection.cells_bytes,
-    }
-    worst = max(needs, key=lambda name: needs[name])
-    peak = projection.peak_bytes
-    remedy = f"pass --memory {-(-peak * 100 // GIB) / 100:.2f}GiB"
-    if worst == "blocks" and core_px > SMALLEST_CORE_PX:
-        remedy += f" or --core-px {SMALLEST_CORE_PX}"
+def refusal(
+    shape: tuple[int, int], projection: Projection, fitting_px: int | None, budget_bytes: int
+) -> str:
+    """One sentence: what is needed, what there is, what to set.
+
+    Parameters
+    ----------
+    fitting_px : the largest core with which the plan fits; None where no core does
+    """
+    worst, peak = projection.worst, projection.peak_bytes
+    largest, size = max(worst.parts, key=lambda part: part[1])
+    remedy = f"pass --memory {gibibytes_above(peak)}"
+    if fitting_px is not None:
+        remedy += f" or --core-px {fitting_px}"
     return (
         f"the plane of {shape[0]} x {shape[1]} px needs {peak / GIB:.2f} GiB "
-        f"(runtime {RUNTIME_BYTES / GIB:.2f} + {worst} {needs[worst] / GIB:.2f}), "
-        f"the budget is {budget_bytes / GIB:.2f} GiB; {remedy}"
+        f"(runtime {RUNTIME_BYTES / GIB:.2f} + {worst.name} {worst.bytes / GIB:.2f}, most of it "
+        f"{largest}, {size / GIB:.2f}), the budget is {budget_bytes / GIB:.2f} GiB; {remedy}"
     )

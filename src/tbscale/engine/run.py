@@ -6,24 +6,32 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from math import prod
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, widen
+from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, shape_of, widen
 from tbscale.engine.cells import Rules
 from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.kernels.seeds import REACH_PX, find_seeds
+from tbscale.engine.memory import give_back_freed
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
 from tbscale.engine.owned import OwnedStore
+from tbscale.engine.projection import (
+    BYTES_PER_CELL,
+    LARGEST_CELLS_PER_MEGAPIXEL,
+    gibibytes_above,
+)
 from tbscale.engine.result import PlaneLabels, finish_blocks
 from tbscale.engine.scratch import Flows, FlowStore, SeedStore, SinkStore
 from tbscale.engine.seed_order import RankedSeeds, rank_seeds
 from tbscale.engine.strips import ROWS_AT_ONCE, ReadRows, Rows, stream_flows
-from tbscale.engine.tasks import check_region, follow_block, own_block
+from tbscale.engine.tasks import REGION_BYTES_PER_PX, check_region, follow_block, own_block
+from tbscale.errors import BudgetError
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.plane import Plane
 from tbscale.steps import StepClock
@@ -96,6 +104,8 @@ def network_step(
     for rows in progress(stream, "network", shape[0], flows.rows_done):
         with clock.step("write"):
             flows.append(rows, settings.cellprob_threshold)
+    del stream, rows_of
+    give_back_freed()  # of the network's arrays
 
 
 def progress(stream: Iterator[Rows], title: str, total: int, done: int) -> Iterator[Rows]:
@@ -163,12 +173,30 @@ def own_step(
         if owned.has(block.index):
             continue
         region = widen(block.core, halo_px, shape)
-        with clock.step("read"):
-            window = sinks.read(region)
         check = settings.rules.flow_threshold > 0
-        cells = own_block(region, block.core, shape, window, seeds, flows, check, clock)
+        cells = own_block(region, block.core, shape, sinks, seeds, flows, check, clock)
         with clock.step("write"):
             owned.write(block.index, cells)
+
+
+def check_cells(
+    count: int, halos: list[tuple[Block, int]], shape: tuple[int, int], region_limit_px: int
+) -> None:
+    """Refuse more seeds than the plan had room for, now that they are counted.
+
+    Raises
+    ------
+    BudgetError : says how many, and what to set
+    """
+    planned = shape[0] * shape[1] * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000
+    largest_px = max(prod(shape_of(widen(b.core, halo, shape))) for b, halo in halos)
+    excess = (count - planned) * BYTES_PER_CELL
+    room = (region_limit_px - largest_px) * REGION_BYTES_PER_PX
+    if excess > room:
+        raise BudgetError(
+            f"the plane has {count} seeds, more than the {planned} that the plan had room for, and "
+            f"needs {gibibytes_above(excess - max(room, 0))} more; raise --memory by that"
+        )
 
 
 def label_plane(
@@ -197,8 +225,10 @@ def label_plane(
     halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in todo]
     seeds = SeedStore(folder)
     seed_step(bar(halos, desc="seeds"), shape, sinks, seeds, region_limit_px, clock)
+    check_cells(seeds.count(len(blocks)), halos, shape, region_limit_px)
     with clock.step("seeds"):
         ranked = rank_seeds(seeds.read_all(len(blocks)))
     own_step(bar(halos, desc="labels"), shape, settings, flows, sinks, ranked, owned, clock)
+    del ranked  # as large as the table of cells
     with clock.step("fill"):
         return finish_blocks(owned, len(blocks), shape, settings.rules)

@@ -205,6 +205,10 @@ class SeedStore:
         np.save(stream, seeds)
         write_whole(self._path(index), stream.getvalue())
 
+    def count(self, block_count: int) -> int:
+        """Seeds of the plane."""
+        return sum(len(np.load(self._path(k), mmap_mode="r")) for k in range(block_count))
+
     def read_all(self, block_count: int) -> NDArray[np.int64]:
         """The seeds of the plane in raster order, int64 (n, 3): count, y, x."""
         seeds = np.concatenate([np.load(self._path(k)) for k in range(block_count)])

@@ -18,6 +18,7 @@ from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, GRADES, Network
 from tbscale.engine.network import make_network as make_network_of
 from tbscale.engine.plan import Plan, plan_segmentation
+from tbscale.engine.projection import EXACT_BYTES_PER_TILE_PX
 from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
@@ -53,6 +54,7 @@ class Request:
     core_px : pixels of a block's core; None lets the plan choose
     device : cpu, cuda or mps
     network : exact, fast or half, see `tbscale.engine.network.make_network`
+    network_bytes_per_tile_px : memory of the network for each pixel of a batch
     """
 
     image: Path
@@ -67,6 +69,7 @@ class Request:
     core_px: int | None = None
     device: str = "cpu"
     network: str = EXACT
+    network_bytes_per_tile_px: int = EXACT_BYTES_PER_TILE_PX
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,7 @@ def plan_request(request: Request, planes: list[Plane]) -> Plan:
         len(planes),
         planes[0].dtype.itemsize,
         sum(row_of_chunks_bytes(plane) for plane in planes),
+        request.network_bytes_per_tile_px,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Block, Region, shape_of, widen
@@ -17,7 +18,7 @@ from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
 from tbscale.engine.kernels.follow import follow
 from tbscale.engine.kernels.seeds import RIVAL_PX, label_owned
 from tbscale.engine.owned import LabelSource, Owned
-from tbscale.engine.scratch import Flows
+from tbscale.engine.scratch import Flows, SinkStore
 from tbscale.engine.seed_order import RankedSeeds
 from tbscale.errors import BudgetError
 from tbscale.steps import StepClock
@@ -78,7 +79,7 @@ def own_block(
     region: Region,
     core: Region,
     plane_shape: tuple[int, int],
-    sinks: NDArray[np.int32],
+    sinks: SinkStore,
     seeds: RankedSeeds,
     flows: Flows,
     check_flows: bool,
@@ -89,16 +90,21 @@ def own_block(
     Parameters
     ----------
     region : slices of the plane that hold every pixel of these cells
-    sinks : int32 (2, H, W), of the region
+    sinks : of the plane, read by region
     seeds : all seeds of the plane
     """
+    with clock.step("read"):
+        window = sinks.read(region)
     with clock.step("seeds"):
-        labels, count = label_owned(sinks, core, *seeds.near(core, RIVAL_PX))
+        labels, count = label_owned(window, core, *seeds.near(core, RIVAL_PX))
+        del window
         region, labels = crop(region, labels)
         start, at = pixels_by_label(labels, count)
         first, area, box = measure(start, at, region, plane_shape[1])
+        empty = not len(at)
+        del start, at  # lists as large as the region
     error = np.zeros(count)
-    if check_flows and len(at):
+    if check_flows and not empty:
         with clock.step("read"):
             flow, _ = flows.read(region)
         with clock.step("flow_qc"):
@@ -124,20 +130,35 @@ def crop(region: Region, labels: NDArray[np.uint32]) -> tuple[Region, NDArray[np
 def measure(
     start: NDArray[np.int64], at: NDArray[np.int64], region: Region, plane_width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """First pixel (raster index in the plane), area and bounding box of each cell."""
+    """First pixel (raster index in the plane), area and bounding box of each cell.
+
+    Parameters
+    ----------
+    start, at : pixels of each cell in raster order, as `pixels_by_label` gives them
+    """
     n = len(start) - 1
-    area = np.diff(start)
     first, box = np.zeros(n, np.int64), np.zeros((n, 4), np.int64)
-    full = np.flatnonzero(area)
-    if len(full):
-        width = shape_of(region)[1]
-        y, x = at // width + region[0].start, at % width + region[1].start
-        begin = start[full]
-        first[full] = y[begin] * plane_width + x[begin]
-        box[full, 0], box[full, 1] = y[begin], y[start[full + 1] - 1] + 1
-        box[full, 2] = np.minimum.reduceat(x, begin)
-        box[full, 3] = np.maximum.reduceat(x, begin) + 1
-    return first, area, box
+    width = shape_of(region)[1]
+    _measure(start, at, width, first, box)
+    full = np.flatnonzero(np.diff(start))
+    top, left = region[0].start, region[1].start
+    box[full] += np.array([top, top, left, left])
+    first[full] = (first[full] // width + top) * plane_width + first[full] % width + left
+    return first, np.diff(start), box
+
+
+@njit(nogil=True, cache=True)
+def _measure(start, at, width, first, box):  # type: ignore[no-untyped-def]
+    """Fill `first` (raster index in the region) and `box` (within the region) of each cell."""
+    for k in range(start.size - 1):
+        if start[k] == start[k + 1]:
+            continue
+        first[k] = at[start[k]]
+        left, right = width, 0
+        for p in at[start[k] : start[k + 1]]:
+            left, right = min(left, p % width), max(right, p % width)
+        box[k, 0], box[k, 1] = at[start[k]] // width, at[start[k + 1] - 1] // width + 1
+        box[k, 2], box[k, 3] = left, right + 1
 
 
 @dataclass(frozen=True)
