@@ -13,15 +13,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tbscale.engine.network import Network
+    from tbscale.engine.segmentation import Request
+    from tbscale.engine.weights import Weights
 
 PITCH_PX = 20  # between spots: 2,500 cells a megapixel
 FAKE_BYTES_PER_TILE_PX = 160
@@ -96,8 +103,38 @@ def forget_peak() -> int:
     return peak_bytes()
 
 
-def run_once(image: Path, channels: int, core_px: int, name: str, memory: int | None) -> Outcome:
-    """Segment in this process, after a small run that loads every library and kernel."""
+def limit_memory(more_bytes: int) -> None:
+    """Let this process map `more_bytes` of writable private memory beyond what it has. Linux.
+
+    RLIMIT_DATA counts what is mapped, so it binds before the memory is touched; RLIMIT_AS would
+    count the libraries' files and reserved address space too.
+    """
+    status = Path("/proc/self/status").read_text()
+    now = int(next(line.split()[1] for line in status.splitlines() if "VmData" in line)) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (now + more_bytes, now + more_bytes))
+
+
+class Wasteful:
+    """A network that keeps some memory for itself, to show that a limit binds."""
+
+    def __init__(self, inner: Network, waste_bytes: int) -> None:
+        self._inner = inner
+        self._waste = np.ones(waste_bytes, np.uint8)
+
+    def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._inner(tiles)
+
+
+def run_once(
+    image: Path, channels: int, core_px: int, name: str, limited: bool, waste_bytes: int
+) -> Outcome:
+    """Segment in this process, after a small run that loads every library and kernel.
+
+    Parameters
+    ----------
+    limited : let the second run map no more than its projection without the runtime
+    waste_bytes : memory that its network takes for nothing
+    """
     from cellpose import models  # noqa: F401, part of the runtime of every network
 
     from tbscale.engine.cells import Rules
@@ -107,26 +144,39 @@ def run_once(image: Path, channels: int, core_px: int, name: str, memory: int | 
     from tbscale.engine.segmentation import Request, segment
 
     fake = name == "fake"
-    make = (lambda weights, device: Climber()) if fake else ExactNetwork
+
+    def make(weights: Weights, device: str) -> Network:
+        inner = Climber() if fake else ExactNetwork(weights, device)
+        return Wasteful(inner, waste_bytes) if limited else inner
+
     per_tile_px = FAKE_BYTES_PER_TILE_PX if fake else EXACT_BYTES_PER_TILE_PX
     settings = Settings(rules=Rules(flow_threshold=3.0))  # checked, and all kept
     with tempfile.TemporaryDirectory(dir=image.parent) as folder:
         write_image(Path(folder) / "first.tif", (64, 64), channels)
-        wanted = [(Path(folder) / "first.tif", None), (image, memory)]
-        for k, (path, budget) in enumerate(wanted):
-            if k:
-                held = forget_peak()
+        for k, path in enumerate((Path(folder) / "first.tif", image)):
             request = Request(
                 path, Path(folder) / f"{k}.ome.tif", 0, 1 if channels > 1 else None,
-                model="embedded", settings=settings, memory_bytes=budget, core_px=core_px or None,
+                model="embedded", settings=settings, core_px=core_px or None,
                 network_bytes_per_tile_px=per_tile_px,
             )  # fmt: skip
+            held = forget_peak()
+            if k and limited:
+                limit_memory(projected_bytes(request) - RUNTIME_BYTES)
             result = segment(request, make_network=make)
     peak, projected = peak_bytes(), result.plan.projection.peak_bytes
     return Outcome(
         result.plan.shape, channels, result.plan.core_px, name, result.cell_count, held,
         RUNTIME_BYTES, peak - held, projected - RUNTIME_BYTES, peak, projected,
     )  # fmt: skip
+
+
+def projected_bytes(request: Request) -> int:
+    """The peak that the plan of a request projects."""
+    from tbscale.engine.segmentation import open_planes, plan_request
+    from tbscale.images.open import open_image
+
+    with open_image(request.image) as opened:
+        return plan_request(request, open_planes(opened, request)).projection.peak_bytes
 
 
 def run_apart(
@@ -180,10 +230,18 @@ def main() -> int:
     )
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--core-px", type=int, default=0)
-    parser.add_argument("--memory", type=int, default=None, help="budget, bytes")
+    parser.add_argument("--limited", action="store_true", help="under a hard limit")
+    parser.add_argument("--waste-mib", type=int, default=0, help="memory taken for nothing")
     chosen = parser.parse_args()
     if chosen.once:
-        one = run_once(chosen.once, chosen.channels, chosen.core_px, chosen.network, chosen.memory)
+        one = run_once(
+            chosen.once,
+            chosen.channels,
+            chosen.core_px,
+            chosen.network,
+            chosen.limited,
+            chosen.waste_mib * MIB,
+        )
         sys.stdout.write(json.dumps(asdict(one)) + "\n")
         return 0
     with tempfile.TemporaryDirectory(prefix="tbscale-memory-") as folder:

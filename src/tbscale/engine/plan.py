@@ -11,7 +11,7 @@ from tbscale.engine.blocks import Block, plan_blocks
 from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.projection import (
     EXACT_BYTES_PER_TILE_PX,
-    GIB,
+    GIB as GIB,
     RUNTIME_BYTES,
     Projection,
     gibibytes_above,
