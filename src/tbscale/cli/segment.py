@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tbscale.engine.segmentation import Request
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,8 +51,7 @@ def run_segment(
     from tbscale.engine.memory import parse_bytes
     from tbscale.engine.plan import GIB
     from tbscale.engine.run import Settings
-    from tbscale.engine.segmentation import Request, open_planes, plan_request, segment
-    from tbscale.images.open import open_image
+    from tbscale.engine.segmentation import Request, segment
 
     settings = Settings(
         overlap=overlap,
@@ -71,9 +73,7 @@ def run_segment(
         network=network,
     )
     if dry_run:
-        with open_image(image) as opened:
-            planned = plan_request(request, open_planes(opened, request))
-        typer.echo(describe_plan(planned))
+        show_plan(request)
         return
     result = segment(request, restart)
     typer.echo(
@@ -82,19 +82,13 @@ def run_segment(
     )
 
 
-def describe_plan(plan: object) -> str:
-    """The plan as lines of text."""
-    from tbscale.engine.plan import GIB, Plan
+def show_plan(request: Request) -> None:
+    """Print the plan, and how long it may take; nothing is written."""
+    import shutil
 
-    assert isinstance(plan, Plan)
-    grid, sizes = plan.grid, plan.projection
-    rows = {
-        "plane": f"{plan.shape[0]} x {plan.shape[1]} px",
-        "strips": f"{len(grid.y.starts)} of {grid.tiles_per_strip} tiles, {grid.y.tile_px} px",
-        "blocks": f"{len(plan.blocks)} of {plan.core_px} px",
-        "projected peak": f"{sizes.peak_bytes / GIB:.2f} GiB",
-        "budget": f"{plan.budget_bytes / GIB:.2f} GiB",
-        "scratch": f"at most {sizes.scratch_bytes / GIB:.2f} GiB on disk",
-        "labels": f"{sizes.output_bytes / GIB:.2f} GiB before compression",
-    }
-    return "\n".join(f"{name:<15} {text}" for name, text in rows.items())
+    from tbscale.cli.plan_text import describe_plan
+    from tbscale.engine.estimate import estimate_request
+
+    plan, estimate = estimate_request(request)
+    folder = request.out.parent if request.out.parent.is_dir() else Path.cwd()
+    typer.echo(describe_plan(plan, shutil.disk_usage(folder).free, estimate))

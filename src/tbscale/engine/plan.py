@@ -11,11 +11,13 @@ from tbscale.engine.blocks import Block, plan_blocks
 from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.projection import (
     EXACT_BYTES_PER_TILE_PX,
-    GIB as GIB,
     RUNTIME_BYTES,
     Projection,
     gibibytes_above,
     project,
+)
+from tbscale.engine.projection import (
+    GIB as GIB,
 )
 from tbscale.engine.tasks import REGION_BYTES_PER_PX
 from tbscale.errors import BudgetError

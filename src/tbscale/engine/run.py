@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, shape_of, widen
 from tbscale.engine.cells import Rules
@@ -21,6 +20,7 @@ from tbscale.engine.memory import give_back_freed
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
 from tbscale.engine.owned import OwnedStore
+from tbscale.engine.progress import progress
 from tbscale.engine.projection import (
     BYTES_PER_CELL,
     LARGEST_CELLS_PER_MEGAPIXEL,
@@ -101,19 +101,16 @@ def network_step(
     grid = plan_tiles(shape, settings.tile_px, settings.overlap)
     rows_of = pad_rows(planes, limits, grid, clock)
     stream = stream_flows(grid, network, rows_of, settings.batch_size, clock, flows.rows_done)
-    for rows in progress(stream, "network", shape[0], flows.rows_done):
+    for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):
         with clock.step("write"):
             flows.append(rows, settings.cellprob_threshold)
     del stream, rows_of
     give_back_freed()  # of the network's arrays
 
 
-def progress(stream: Iterator[Rows], title: str, total: int, done: int) -> Iterator[Rows]:
-    """Show a bar over rows."""
-    with tqdm(total=total, initial=done, desc=title, unit="row", disable=None) as bar:
-        for rows in stream:
-            yield rows
-            bar.update(rows.values.shape[1])
+def row_count(rows: Rows) -> int:
+    """Rows of a piece of the network's output."""
+    return rows.values.shape[1]
 
 
 def follow_step(
@@ -219,16 +216,16 @@ def label_plane(
     blocks = plan_blocks(shape, settings.core_px)
     todo = blocks if order is None else tuple(blocks[k] for k in order)
     sinks, owned = SinkStore(folder, shape, settings.core_px), OwnedStore(folder)
-    bar = partial(tqdm, unit="block", disable=None)
-    follow_step(bar(todo, desc="follow"), shape, settings, flows, sinks, region_limit_px, clock)
+    bar = partial(progress, unit="block", total=len(blocks))
+    follow_step(bar(todo, title="follow"), shape, settings, flows, sinks, region_limit_px, clock)
     reach_px = [sinks.reach_px(b.index) or 0 for b in blocks]
     halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in todo]
     seeds = SeedStore(folder)
-    seed_step(bar(halos, desc="seeds"), shape, sinks, seeds, region_limit_px, clock)
+    seed_step(bar(halos, title="seeds"), shape, sinks, seeds, region_limit_px, clock)
     check_cells(seeds.count(len(blocks)), halos, shape, region_limit_px)
     with clock.step("seeds"):
         ranked = rank_seeds(seeds.read_all(len(blocks)))
-    own_step(bar(halos, desc="labels"), shape, settings, flows, sinks, ranked, owned, clock)
+    own_step(bar(halos, title="labels"), shape, settings, flows, sinks, ranked, owned, clock)
     del ranked  # as large as the table of cells
     with clock.step("fill"):
         return finish_blocks(owned, len(blocks), shape, settings.rules)

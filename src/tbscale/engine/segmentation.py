@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
@@ -18,15 +16,17 @@ from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, GRADES, Network
 from tbscale.engine.network import make_network as make_network_of
 from tbscale.engine.plan import Plan, plan_segmentation
+from tbscale.engine.progress import progress
 from tbscale.engine.projection import EXACT_BYTES_PER_TILE_PX
 from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.weights import Weights, resolve_model
-from tbscale.engine.workdir import WorkDir, workdir_path
+from tbscale.engine.workdir import WorkDir, started_core_px, workdir_path
 from tbscale.errors import PlanError
 from tbscale.images.cached_plane import row_of_chunks_bytes
 from tbscale.images.image import Image
+from tbscale.images.labels_out.spool import told_if_full
 from tbscale.images.labels_out.writer import check_label_path, open_label_writer
 from tbscale.images.open import open_image
 from tbscale.images.plane import Plane
@@ -108,7 +108,8 @@ def segment(
     ------
     ImageError, WeightsError : the image, output or model cannot be used
     BudgetError : the plan needs more memory than the budget
-    RunError : another run writes to the same output, or an unfinished one was another
+    RunError : another run writes to the same output, an unfinished one was another, or the disk
+        is full
     """
     started = time.perf_counter()
     clock = StepClock()
@@ -116,6 +117,8 @@ def segment(
         planes = open_planes(image, request)
         pixel_size_um = image.pixel_size_um if request.level == 0 else None
     check_label_path(request.out)
+    if request.core_px is None and not restart:
+        request = replace(request, core_px=started_core_px(workdir_path(request.out)))
     plan = plan_request(request, planes)
     weights = resolve_model(request.model)
     settings = replace(request.settings, core_px=plan.core_px)
@@ -125,7 +128,8 @@ def segment(
         network = make_network(weights, request.device)
     identity = identify(request, settings, weights, planes, network)
     check_diameter(request.diameter, network)
-    with WorkDir(workdir_path(request.out), identity, restart) as work:
+    work_dir = WorkDir(workdir_path(request.out), identity, restart)
+    with told_if_full(request.out), work_dir as work:
         flows = FlowStore(work.path, plan.shape)
         network_step(planes, network, settings, flows, clock)
         limit = plan.region_limit_px
@@ -229,6 +233,7 @@ def write_labels(
     with open_label_writer(
         out, plan.shape, pixel_size_um=pixel_size_um, provenance=provenance
     ) as writer:
-        for block in tqdm(plan_blocks(plan.shape, plan.core_px), desc="write", disable=None):
+        blocks = plan_blocks(plan.shape, plan.core_px)
+        for block in progress(blocks, "write", "block", len(blocks)):
             with clock.step("write"):
                 writer.write(*block.core, labels.read(block.core))

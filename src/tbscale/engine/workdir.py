@@ -21,6 +21,15 @@ def workdir_path(out: Path) -> Path:
     return out.with_name(f".{out.name}.tbscale")
 
 
+def started_core_px(path: Path) -> int | None:
+    """Core of the unfinished run in a folder, pixels; None where there is none.
+
+    A run that chose its core by the memory that was free must find it again when it continues.
+    """
+    stored = path / IDENTITY
+    return int(json.loads(stored.read_text())["core_px"]) if stored.is_file() else None
+
+
 class WorkDir:
     """A locked folder for one run; use it in a `with`.
 

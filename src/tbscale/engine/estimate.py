@@ -1,0 +1,156 @@
+"""Estimate how long a run will take: a small piece of the image is segmented and scaled up."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tbscale.engine.grid import plan_tiles
+from tbscale.engine.network import ExactNetwork, Network
+from tbscale.engine.plan import Plan, plan_segmentation
+from tbscale.engine.run import Settings, label_plane, network_step
+from tbscale.engine.scratch import FlowStore
+from tbscale.engine.segmentation import (
+    MakeNetwork,
+    Request,
+    check_diameter,
+    open_planes,
+    plan_request,
+    write_labels,
+)
+from tbscale.engine.weights import resolve_model
+from tbscale.images.open import open_image
+from tbscale.images.plane import ArrayPlane, Plane
+from tbscale.steps import StepClock
+
+PIECE_PX = 512
+FIRST_PX = 64  # a run that loads kernels and fills caches, not timed
+PLACES_PER_AXIS = 3
+PER_TILE = ("tile", "network", "blend")
+UNBOUNDED_BYTES = 1 << 62
+TIMES_READ = 2  # every pixel: once for the limits, once for the network
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Estimated seconds of a run.
+
+    Attributes
+    ----------
+    tiles, pixels : of the piece that was timed
+    steps_s : of the whole plane, by step
+    """
+
+    tiles: int
+    pixels: int
+    steps_s: dict[str, float]
+
+    @property
+    def wall_s(self) -> float:
+        """All steps, one after the other."""
+        return sum(self.steps_s.values())
+
+
+def estimate_time(
+    planes: list[Plane], plan: Plan, network: Network, settings: Settings
+) -> Estimate:
+    """Segment the brightest of nine pieces of the image, and scale what each step took.
+
+    The network scales with its tiles, everything else with the area. Costs a few batches of the
+    network. An image whose other parts differ takes another time.
+    """
+    pieces, read_s = read_piece(planes)
+    first = [ArrayPlane(piece.pixels[:FIRST_PX, :FIRST_PX]) for piece in pieces]
+    time_piece(first, network, settings)
+    clock = time_piece(pieces, network, settings)
+    shape = pieces[0].shape
+    tiles = plan_tiles(shape, settings.tile_px, settings.overlap).tile_count
+    by_tile = plan.grid.tile_count / tiles
+    area = plan.shape[0] * plan.shape[1]
+    by_area = area / (shape[0] * shape[1])
+    steps_s = {
+        step: spent * (by_tile if step in PER_TILE else by_area)
+        for step, spent in clock.wall_s().items()
+    }
+    steps_s["read"] = steps_s.get("read", 0.0) + TIMES_READ * read_s * area
+    return Estimate(tiles, shape[0] * shape[1], steps_s)
+
+
+def estimate_request(
+    request: Request, make_network: MakeNetwork = ExactNetwork
+) -> tuple[Plan, Estimate]:
+    """Plan a request and estimate its time; nothing is written beside the output.
+
+    Raises
+    ------
+    ImageError, WeightsError, BudgetError : as `segment`
+    """
+    with open_image(request.image) as image:
+        planes = open_planes(image, request)
+    plan = plan_request(request, planes)
+    network = make_network(resolve_model(request.model), request.device)
+    check_diameter(request.diameter, network)
+    return plan, estimate_time(planes, plan, network, request.settings)
+
+
+def read_piece(planes: list[Plane]) -> tuple[list[ArrayPlane], float]:
+    """The same piece of each plane, the brightest of nine in the first; and seconds a pixel read.
+
+    A piece lies along chunks where it can, so that little is decoded for nothing.
+    """
+    shape, chunk = planes[0].shape, planes[0].chunk_shape
+    started, decoded = time.perf_counter(), 0
+    best: tuple[float, tuple[slice, slice]] | None = None
+    for y in starts(shape[0], chunk[0]):
+        for x in starts(shape[1], chunk[1]):
+            region = (
+                slice(y, min(y + PIECE_PX, shape[0])),
+                slice(x, min(x + PIECE_PX, shape[1])),
+            )
+            brightness = float(np.mean(planes[0].read(*region)))
+            decoded += touched_px(region, shape, chunk)
+            if best is None or brightness > best[0]:
+                best = (brightness, region)
+    assert best is not None
+    read_s = (time.perf_counter() - started) / decoded
+    return [ArrayPlane(plane.read(*best[1])) for plane in planes], read_s * len(planes)
+
+
+def starts(size_px: int, chunk_px: int) -> list[int]:
+    """Where pieces start along an axis: spread evenly, at borders of chunks where they fit.
+
+    >>> starts(10101, 1024)
+    [0, 4096, 9216]
+    >>> starts(300, 1024)
+    [0]
+    """
+    last = max(size_px - PIECE_PX, 0)
+    spread = [last * k // (PLACES_PER_AXIS - 1) for k in range(PLACES_PER_AXIS)]
+    return sorted({start - start % chunk_px for start in spread})
+
+
+def touched_px(region: tuple[slice, slice], shape: tuple[int, int], chunk: tuple[int, int]) -> int:
+    """Pixels of the chunks that a region meets."""
+    sides = [
+        min(-(-part.stop // unit) * unit, size) - part.start // unit * unit
+        for part, size, unit in zip(region, shape, chunk, strict=True)
+    ]
+    return sides[0] * sides[1]
+
+
+def time_piece(planes: list[ArrayPlane], network: Network, settings: Settings) -> StepClock:
+    """Segment planes in memory into a folder that is dropped; returns the clock."""
+    clock, shape = StepClock(), planes[0].shape
+    with tempfile.TemporaryDirectory(prefix="tbscale-estimate-") as name:
+        folder = Path(name)
+        plan = plan_segmentation(shape, UNBOUNDED_BYTES, max(shape))
+        chosen = replace(settings, core_px=plan.core_px)
+        flows = FlowStore(folder, shape)
+        network_step([*planes], network, chosen, flows, clock)
+        labels = label_plane(folder, shape, chosen, flows, clock)
+        write_labels(labels, folder / "piece.ome.tif", plan, None, {}, clock)
+    return clock

@@ -1,0 +1,124 @@
+"""`--dry-run`: the plan, its projection by stage, the disk, and an estimate of time."""
+
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tbscale.cli.plan_text import describe_plan
+from tbscale.engine.cells import Rules
+from tbscale.engine.estimate import estimate_request, estimate_time, read_piece, touched_px
+from tbscale.engine.plan import GIB, plan_segmentation
+from tbscale.engine.run import Settings
+from tbscale.engine.segmentation import Request, segment
+from tbscale.errors import BudgetError
+from tbscale.images.plane import ArrayPlane
+
+BENCH = runpy.run_path(str(Path(__file__).resolve().parents[1] / "benchmarks" / "memory_bound.py"))
+SETTINGS = Settings(rules=Rules(flow_threshold=3.0))
+
+
+def climber(weights, device):
+    return BENCH["Climber"]()
+
+
+@pytest.fixture
+def image(tmp_path):
+    path = tmp_path / "image.tif"
+    BENCH["write_image"](path, (700, 1100), 1)
+    return path
+
+
+def test_the_plan_is_printed_with_stages_disk_and_time(image, tmp_path):
+    request = Request(image, tmp_path / "out.ome.tif", 0, model="embedded", settings=SETTINGS)
+    plan, estimate = estimate_request(request, climber)
+    text = describe_plan(plan, 5 * GIB, estimate)
+    for line in (
+        r"strips +4 of 6 tiles, 224 px",
+        r"blocks +1 of 2048 px",
+        r"halo +48 px",
+        r"projected peak +\d\.\d\d GiB",
+        r"  limits +\d\.\d\d GiB \(.*sample",
+        r"  network +\d\.\d\d GiB \(activations",
+        r"  blocks +\d\.\d\d GiB \(.*region of a block",
+        r"scratch +at most",
+        r"free on disk +5\.00 GiB$",
+        r"time +about .*: an estimate from 9 tiles and one block of 262,144 px",
+    ):
+        assert re.search(line, text, re.MULTILINE), (line, text)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["image.tif"]
+
+
+def test_a_disk_too_small_for_the_worst_case_is_told(image, tmp_path):
+    plan = plan_segmentation((10101, 9666), 4 * GIB)
+    assert "less than the most that a run may write" in describe_plan(plan, GIB, None)
+    assert "less than" not in describe_plan(plan, 100 * GIB, None)
+
+
+def test_time_scales_with_tiles_and_area():
+    pixels = BENCH["spots"](slice(0, 600), 600)
+    network = BENCH["Climber"]()
+    small, large = (plan_segmentation(shape, 8 * GIB) for shape in ((2000, 2000), (8000, 8000)))
+    one, four = (
+        estimate_time([ArrayPlane(pixels)], plan, network, SETTINGS) for plan in (small, large)
+    )
+    for step in ("network", "follow"):
+        assert 16 / 4 < four.steps_s[step] / one.steps_s[step] < 16 * 4, "beyond the noise"
+    assert one.wall_s == pytest.approx(sum(one.steps_s.values()))
+
+
+def test_the_brightest_piece_is_taken():
+    pixels = np.zeros((3000, 2600), np.uint16)
+    pixels[1300:1500, 2300:2400] = 9
+    pieces, _ = read_piece([ArrayPlane(pixels[:1300]), ArrayPlane(pixels[:1300])])
+    assert [p.shape for p in pieces] == [(512, 512)] * 2
+
+    class Chunked(ArrayPlane):
+        chunk_shape = (256, 256)
+
+    (piece,), read_s = read_piece([Chunked(pixels)])
+    assert piece.pixels.max() == 9
+    assert read_s > 0
+
+
+def test_pixels_of_touched_chunks_are_counted():
+    assert touched_px((slice(0, 512), slice(100, 612)), (3000, 700), (1024, 512)) == 1024 * 700
+
+
+@pytest.mark.parametrize(
+    ("shape", "budget_gib", "core_px"),
+    [((27120, 26139), 1.2, None), ((9000, 9000), 1.6, 6000), ((300, 90000), 0.9, None)],
+)
+def test_each_value_that_a_refusal_names_works(shape, budget_gib, core_px):
+    budget = int(budget_gib * GIB)
+    with pytest.raises(BudgetError) as refused:
+        plan_segmentation(shape, budget, core_px, cache_bytes=1024 * shape[1] * 2)
+    message = str(refused.value)
+    more = float(re.search(r"--memory ([0-9.]+)GiB", message)[1])
+    plan_segmentation(shape, int(more * GIB), core_px, cache_bytes=1024 * shape[1] * 2)
+    with pytest.raises(BudgetError):
+        too_low = int((more - 0.02) * GIB)
+        plan_segmentation(shape, too_low, core_px or 256, cache_bytes=1024 * shape[1] * 2)
+    core = re.search(r"--core-px (\d+)", message)
+    assert bool(core) == (core_px is not None)
+    if core:
+        plan_segmentation(shape, budget, int(core[1]), cache_bytes=1024 * shape[1] * 2)
+
+
+def test_the_value_that_the_refusal_of_a_run_names_works(image, tmp_path):
+    request = Request(image, tmp_path / "out.ome.tif", 0, model="embedded", settings=SETTINGS)
+    with pytest.raises(BudgetError) as refused:
+        segment(Request(**{**vars(request), "memory_bytes": GIB // 2}), make_network=climber)
+    more = float(re.search(r"--memory ([0-9.]+)GiB", str(refused.value))[1])
+    allowed = Request(**{**vars(request), "memory_bytes": int(more * GIB)})
+    assert tifffile.imread(segment(allowed, make_network=climber).out).max() > 0
+
+
+def test_both_planes_of_the_datasets_fit_what_was_promised():
+    for shape, promised in (((10101, 9666), 1.5), ((27120, 26139), 2.0)):
+        plan = plan_segmentation(shape, 2 * GIB, cache_bytes=1024 * shape[1] * 2)
+        assert plan.projection.peak_bytes <= promised * GIB
+        assert plan.core_px == 2048

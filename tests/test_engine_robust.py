@@ -1,0 +1,245 @@
+"""A run that is killed, runs out of disk, or is asked something else: resumed or refused."""
+
+import errno
+import multiprocessing
+import os
+import runpy
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr.storage._local as local_store
+
+from tbscale.cli import main
+from tbscale.engine import scratch
+from tbscale.engine.cells import Rules
+from tbscale.engine.run import Settings
+from tbscale.engine.segmentation import Request, segment
+from tbscale.engine.weights import Weights, embedded_weights
+from tbscale.engine.workdir import workdir_path
+from tbscale.errors import RunError
+
+SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "memory_bound.py"
+BENCH = runpy.run_path(str(SCRIPT))
+SHAPE = (420, 520)
+SETTINGS = Settings(rules=Rules(flow_threshold=3.0))
+
+
+def climber(weights, device):
+    """The fake network."""
+    return BENCH["Climber"]()
+
+
+def slow_climber(weights, device):
+    """The same, slow enough to be killed at its work."""
+
+    def network(tiles):
+        time.sleep(0.05)
+        return BENCH["Climber"]()(tiles)
+
+    return network
+
+
+def request(folder, name="labels.ome.tif", **changes):
+    made = Request(folder / "image.tif", folder / name, 0, model="embedded", settings=SETTINGS)
+    return replace(made, core_px=200, **changes)
+
+
+def run(folder, name):
+    """In a process of its own."""
+    segment(request(folder, name), make_network=slow_climber)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    BENCH["write_image"](tmp_path / "image.tif", SHAPE, 2)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    BENCH["write_image"](folder / "image.tif", SHAPE, 2)
+    result = segment(request(folder), make_network=climber)
+    assert result.cell_count > 100
+    return tifffile.imread(result.out)
+
+
+def kill_and_resume(folder, kills, seed):
+    """Kill a run at random moments of its work, then let it end; returns its labels."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tbscale.engine.segmentation", "tbscale.engine.weights"])
+    rng, out = np.random.default_rng(seed), folder / "killed.ome.tif"
+    done = 0
+    while not out.exists():
+        process = context.Process(target=run, args=(folder, out.name))
+        process.start()
+        if done < kills:
+            begun = time.monotonic()
+            lock = workdir_path(out).with_name(workdir_path(out).name + ".lock")
+            while not lock.exists() and process.is_alive() and time.monotonic() < begun + 60:
+                time.sleep(0.005)
+            process.join(rng.uniform(0, 0.5))
+            if not out.exists():
+                process.kill()
+                done += 1
+        process.join()
+        assert done < kills or process.exitcode in (0, -9)
+    assert done > 0
+    return tifffile.imread(out), done
+
+
+def test_five_kills_change_nothing(folder, undisturbed):
+    labels, kills = kill_and_resume(folder, 5, seed=1)
+    assert kills == 5
+    np.testing.assert_array_equal(labels, undisturbed)
+    assert sorted(p.name for p in folder.iterdir()) == ["image.tif", "killed.ome.tif"]
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_the_fake_network_change_nothing(folder, undisturbed):
+    labels, kills = kill_and_resume(folder, 20, seed=2)
+    assert kills == 20
+    np.testing.assert_array_equal(labels, undisturbed)
+
+
+def fail_at(monkeypatch, target, part, use=2):
+    """Let a function meet a full disk at one use for a path with `part` in it."""
+    module, name = target
+    original = getattr(module, name)
+    met = []
+
+    def full(where, *args, **kwargs):
+        if part in str(where if isinstance(where, Path) else where.name):
+            met.append(where)
+            if len(met) == use:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return original(where, *args, **kwargs)
+
+    monkeypatch.setattr(module, name, full)
+    return met
+
+
+PUT, WHOLE = (local_store, "_put"), (scratch, "write_whole")
+PLACES = {
+    "arrays": (PUT, "zarr.json"),
+    "flows": (PUT, "flow.zarr/c"),
+    "foreground": (PUT, "foreground.zarr/c"),
+    "rows done": (WHOLE, "flow-rows.json"),
+    "sinks": (PUT, "sinks.zarr/c"),
+    "follow done": (WHOLE, "follow/"),
+    "seeds": (WHOLE, "seeds/"),
+    "owned": ((np, "savez"), "owned/"),
+    "spool": (PUT, ".partial/"),
+    "file": ((tifffile.FileHandle, "write"), "", 9),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_full_disk_is_one_sentence_and_the_run_continues(place, folder, undisturbed, monkeypatch):
+    with monkeypatch.context() as patch:
+        met = fail_at(patch, *PLACES[place])
+        with pytest.raises(RunError, match=r"^no room is left on the disk of .*same command again"):
+            segment(request(folder), make_network=climber)
+        assert met
+    assert not (folder / "labels.ome.tif").exists()
+    result = segment(request(folder), make_network=climber)
+    np.testing.assert_array_equal(tifffile.imread(result.out), undisturbed)
+
+
+def test_the_command_line_says_it_in_one_line(folder, monkeypatch, capsys):
+    fail_at(monkeypatch, *PLACES["sinks"])
+    command = ["tbscale", "segment", str(folder / "image.tif"), str(folder / "labels.ome.tif")]
+    monkeypatch.setattr("sys.argv", [*command, "--model", "embedded"])
+    monkeypatch.setattr("tbscale.engine.segmentation.segment.__defaults__", (False, climber))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip().startswith("tbscale: no room is left on the disk of")
+
+
+def mount(folder, options):
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_a_disk_that_is_really_full(folder, undisturbed, tmp_path_factory):
+    small = tmp_path_factory.mktemp("small")
+    if os.geteuid() or not mount(small, "size=256k"):
+        pytest.skip("only root may mount a small disk")
+    try:
+        with pytest.raises(RunError, match="no room is left on the disk"):
+            segment(replace(request(folder), out=small / "a.ome.tif"), make_network=climber)
+        assert mount(small, "remount,size=64m")
+        segment(replace(request(folder), out=small / "a.ome.tif"), make_network=climber)
+        np.testing.assert_array_equal(tifffile.imread(small / "a.ome.tif"), undisturbed)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def broken(weights, device):
+    def network(tiles):
+        raise RuntimeError("the network is broken")
+
+    return network
+
+
+CHANGES = {
+    "channel was 0, is 1": {"channel": 1},
+    "channel2 was None, is 1": {"channel2": 1},
+    "overlap was 0.1, is 0.2": {"settings": replace(SETTINGS, overlap=0.2)},
+    "batch_size was 8, is 4": {"settings": replace(SETTINGS, batch_size=4)},
+    "tile_px was 224, is 160": {"settings": replace(SETTINGS, tile_px=160)},
+    "cellprob_threshold was 0.0, is 1.0": {"settings": replace(SETTINGS, cellprob_threshold=1.0)},
+    "niter was 200, is 100": {"settings": replace(SETTINGS, niter=100)},
+    "flow_threshold was 3.0, is 0.4": {"settings": replace(SETTINGS, rules=Rules())},
+    "min_size was 15, is 30": {"settings": replace(SETTINGS, rules=Rules(3.0, min_size=30))},
+    "core_px was 200, is 128": {"core_px": 128},
+}
+
+
+def start(folder, **changes):
+    """A run that ends in the middle."""
+    with pytest.raises(RuntimeError):
+        segment(replace(request(folder), **changes), make_network=broken)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_another_parameter_is_refused_by_name(change, folder):
+    start(folder)
+    with pytest.raises(RunError, match=rf"another one \({change}\); .* pass --restart to drop it"):
+        segment(replace(request(folder), **CHANGES[change]), make_network=broken)
+
+
+def test_another_image_is_refused(folder):
+    start(folder)
+    os.utime(folder / "image.tif", (1, 1))
+    with pytest.raises(RunError, match=r"another one \(image changed was"):
+        segment(request(folder), make_network=broken)
+
+
+def test_other_weights_are_refused(folder, monkeypatch):
+    start(folder)
+    other = Weights("embedded", embedded_weights(), False, "0" * 64)
+    monkeypatch.setattr("tbscale.engine.segmentation.resolve_model", lambda name: other)
+    with pytest.raises(RunError, match=r"another one \(weights sha256 was"):
+        segment(request(folder), make_network=broken)
+
+
+def test_a_run_finds_the_core_again_that_it_had_chosen(folder):
+    """The plan chose by the memory that was free then; now there is more or less."""
+    start(folder, core_px=None)
+    result = segment(
+        replace(request(folder), core_px=None, memory_bytes=1 << 40), make_network=climber
+    )
+    assert result.plan.core_px == 2048
+    start(folder, core_px=256, out=folder / "b.ome.tif")
+    result = segment(
+        replace(request(folder, "b.ome.tif"), core_px=None, memory_bytes=1 << 40),
+        make_network=climber,
+    )
+    assert result.plan.core_px == 256
