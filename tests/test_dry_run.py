@@ -99,8 +99,8 @@ def test_each_value_that_a_refusal_names_works(shape, budget_gib, core_px):
     message = str(refused.value)
     more = float(re.search(r"--memory ([0-9.]+)GiB", message)[1])
     plan_segmentation(shape, int(more * GIB), core_px, cache_bytes=1024 * shape[1] * 2)
+    too_low = int((more - 0.02) * GIB)
     with pytest.raises(BudgetError):
-        too_low = int((more - 0.02) * GIB)
         plan_segmentation(shape, too_low, core_px or 256, cache_bytes=1024 * shape[1] * 2)
     core = re.search(r"--core-px (\d+)", message)
     assert bool(core) == (core_px is not None)

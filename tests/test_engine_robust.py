@@ -135,7 +135,7 @@ PLACES = {
     "seeds": (WHOLE, "seeds/"),
     "owned": ((np, "savez"), "owned/"),
     "spool": (PUT, ".partial/"),
-    "file": ((tifffile.FileHandle, "write"), "", 9),
+    "file": ((tifffile.FileHandle, "write"), "", 4),
 }
 
 

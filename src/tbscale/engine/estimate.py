@@ -135,11 +135,10 @@ def starts(size_px: int, chunk_px: int) -> list[int]:
 
 def touched_px(region: tuple[slice, slice], shape: tuple[int, int], chunk: tuple[int, int]) -> int:
     """Pixels of the chunks that a region meets."""
-    sides = [
-        min(-(-part.stop // unit) * unit, size) - part.start // unit * unit
-        for part, size, unit in zip(region, shape, chunk, strict=True)
-    ]
-    return sides[0] * sides[1]
+    total = 1
+    for part, size, unit in zip(region, shape, chunk, strict=True):
+        total *= min(-(-int(part.stop) // unit) * unit, size) - int(part.start) // unit * unit
+    return total
 
 
 def time_piece(planes: list[ArrayPlane], network: Network, settings: Settings) -> StepClock:
