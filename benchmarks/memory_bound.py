@@ -1,7 +1,7 @@
 """Set the memory that runs take beside what was projected, each in a fresh process.
 
     python benchmarks/memory_bound.py                 # wide, tall and square planes, fake network
-    python benchmarks/memory_bound.py --network exact # the real network, on the small ones
+    python benchmarks/memory_bound.py --network exact # or fast or half: a real one, on small planes
     python benchmarks/memory_bound.py --out FILE.json # keep the table
 
 The fake network climbs towards bright spots, so that nearly every pixel is foreground and cells
@@ -138,18 +138,17 @@ def run_once(
     from cellpose import models  # noqa: F401, part of the runtime of every network
 
     from tbscale.engine.cells import Rules
-    from tbscale.engine.network import ExactNetwork
-    from tbscale.engine.projection import EXACT_BYTES_PER_TILE_PX, RUNTIME_BYTES
+    from tbscale.engine.network import make_network
+    from tbscale.engine.projection import RUNTIME_BYTES, NetworkMemory
     from tbscale.engine.run import Settings
     from tbscale.engine.segmentation import Request, segment
 
     fake = name == "fake"
 
     def make(weights: Weights, device: str) -> Network:
-        inner = Climber() if fake else ExactNetwork(weights, device)
+        inner = Climber() if fake else make_network(weights, device, name)
         return Wasteful(inner, waste_bytes) if limited else inner
 
-    per_tile_px = FAKE_BYTES_PER_TILE_PX if fake else EXACT_BYTES_PER_TILE_PX
     settings = Settings(rules=Rules(flow_threshold=3.0))  # checked, and all kept
     with tempfile.TemporaryDirectory(dir=image.parent) as folder:
         write_image(Path(folder) / "first.tif", (64, 64), channels)
@@ -157,7 +156,8 @@ def run_once(
             request = Request(
                 path, Path(folder) / f"{k}.ome.tif", 0, 1 if channels > 1 else None,
                 model="embedded", settings=settings, core_px=core_px or None,
-                network_bytes_per_tile_px=per_tile_px,
+                network="exact" if fake else name,
+                network_memory=NetworkMemory(FAKE_BYTES_PER_TILE_PX) if fake else None,
             )  # fmt: skip
             held = forget_peak()
             if k and limited:
@@ -223,7 +223,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--network", choices=("fake", "exact"), default="fake")
+    parser.add_argument("--network", choices=("fake", "exact", "fast", "half"), default="fake")
     parser.add_argument("--out", type=Path, help="write the outcomes as JSON")
     parser.add_argument(
         "--once", type=Path, help="segment this image here; used by the script itself"

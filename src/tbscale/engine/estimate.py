@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tbscale.engine.grid import plan_tiles
-from tbscale.engine.network import ExactNetwork, Network
+from tbscale.engine.network import Network
 from tbscale.engine.plan import Plan, plan_segmentation
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
@@ -18,6 +18,7 @@ from tbscale.engine.segmentation import (
     MakeNetwork,
     Request,
     check_diameter,
+    network_of,
     open_planes,
     plan_request,
     write_labels,
@@ -81,7 +82,7 @@ def estimate_time(
 
 
 def estimate_request(
-    request: Request, make_network: MakeNetwork = ExactNetwork
+    request: Request, make_network: MakeNetwork | None = None
 ) -> tuple[Plan, Estimate]:
     """Plan a request and estimate its time; nothing is written beside the output.
 
@@ -92,7 +93,7 @@ def estimate_request(
     with open_image(request.image) as image:
         planes = open_planes(image, request)
     plan = plan_request(request, planes)
-    network = make_network(resolve_model(request.model), request.device)
+    network = network_of(request, resolve_model(request.model), make_network)
     check_diameter(request.diameter, network)
     return plan, estimate_time(planes, plan, network, request.settings)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tbscale.engine.cells import Rules
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
+from tbscale.engine.projection import network_memory
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import check_diameter, write_labels
@@ -202,6 +204,7 @@ def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]
         len(planes),
         planes[0].dtype.itemsize,
         sum(row_of_chunks_bytes(plane) for plane in planes),
+        network_memory(str(settings["network"]), torch.get_num_threads()),
     )
 
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from tbscale.engine.blocks import Block, plan_blocks
 from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.projection import (
-    EXACT_BYTES_PER_TILE_PX,
+    EXACT_MEMORY,
     RUNTIME_BYTES,
+    NetworkMemory,
     Projection,
     gibibytes_above,
     project,
@@ -54,7 +55,7 @@ def plan_segmentation(
     channels: int = 1,
     pixel_bytes: int = 2,
     cache_bytes: int = 0,
-    network_bytes_per_tile_px: int = EXACT_BYTES_PER_TILE_PX,
+    network: NetworkMemory = EXACT_MEMORY,
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -63,7 +64,7 @@ def plan_segmentation(
     shape : (Y, X), pixels
     budget_bytes : the projected peak stays at or below it
     core_px : pixels of a block's core; None takes the largest of 2048, 1024, 512 and 256 that fits
-    channels, pixel_bytes, cache_bytes, network_bytes_per_tile_px : see `project`
+    channels, pixel_bytes, cache_bytes, network : see `project`
 
     Raises
     ------
@@ -80,7 +81,7 @@ def plan_segmentation(
             channels,
             pixel_bytes,
             cache_bytes,
-            network_bytes_per_tile_px,
+            network,
         )
 
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]

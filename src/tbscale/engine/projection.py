@@ -21,13 +21,52 @@ GIB = 2**30
 
 # Python with torch, cellpose, numba, zarr, compiled kernels and weights
 RUNTIME_BYTES = int(0.60 * GIB)
-# activations of the convolutional network in float32, as the reference runs it
-EXACT_BYTES_PER_TILE_PX = 1900
 BYTES_PER_CELL = 220  # while its seed is ranked and its row of the table is decided on
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 CODED_CHUNKS = 32  # chunks that readers and writers hold while they encode and decode
 REGION_PART = "region of a block"
 ALLOCATOR_BYTES = 48 * 2**20  # freed, but not yet given back
+
+
+@dataclass(frozen=True)
+class NetworkMemory:
+    """What a network holds while it works.
+
+    Attributes
+    ----------
+    bytes_per_tile_px : activations for each pixel of a tile that is worked on
+    fixed_bytes : beyond the weights as they are stored
+    tiles_at_once : None is the whole batch
+    """
+
+    bytes_per_tile_px: int
+    fixed_bytes: int = 0
+    tiles_at_once: int | None = None
+
+    def bytes(self, tile_px: int, batch_size: int) -> int:
+        """For a batch of tiles of `tile_px` pixels each."""
+        return self.fixed_bytes + (self.tiles_at_once or batch_size) * tile_px * (
+            self.bytes_per_tile_px
+        )
+
+
+# each is measured by `benchmarks/memory_bound.py --network NAME`
+EXACT_MEMORY = NetworkMemory(1900)
+FAST_BYTES_PER_TILE_PX = 1000  # one thread's workspace
+FAST_FIXED_BYTES = 160 * 2**20  # kernels and transformed weights
+
+
+def network_memory(mode: str, threads: int) -> NetworkMemory:
+    """What the network of a mode holds; `half`, not measured, is taken to hold what `exact` does.
+
+    Parameters
+    ----------
+    mode : exact, fast or half
+    threads : images that `fast` works on at the same time
+    """
+    if mode == "fast":
+        return NetworkMemory(FAST_BYTES_PER_TILE_PX, FAST_FIXED_BYTES, threads)
+    return EXACT_MEMORY
 
 
 @dataclass(frozen=True)
@@ -90,7 +129,7 @@ def project(
     channels: int,
     pixel_bytes: int,
     cache_bytes: int,
-    network_bytes_per_tile_px: int = EXACT_BYTES_PER_TILE_PX,
+    network: NetworkMemory = EXACT_MEMORY,
 ) -> Projection:
     """Project what a run needs.
 
@@ -100,15 +139,13 @@ def project(
     channels : planes read, 1 or 2
     pixel_bytes : of the stored pixels
     cache_bytes : decoded chunks that are kept while rows are read
-    network_bytes_per_tile_px : what the network holds for each pixel of a batch
+    network : what the network holds
     """
     area = shape[0] * shape[1]
     cells_bytes = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
     stages = (
         limits_stage(shape, pixel_bytes, cache_bytes),
-        network_stage(
-            shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network_bytes_per_tile_px
-        ),
+        network_stage(shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network),
         blocks_stage(shape, core_px, cells_bytes),
     )
     return Projection(stages, cells_bytes, area * (8 + 1 + 8 + 4 + 4), area * 4)
@@ -136,7 +173,7 @@ def network_stage(
     channels: int,
     pixel_bytes: int,
     cache_bytes: int,
-    network_bytes_per_tile_px: int,
+    network: NetworkMemory,
 ) -> Stage:
     """One strip's rows and sums, what waits to be stored, and one batch of tiles."""
     width, padded, tile = shape[1], grid.x.padded_px, grid.y.tile_px
@@ -153,7 +190,7 @@ def network_stage(
             ("pieces", piece + CODED_CHUNKS // 8 * chunk),
             ("decoded chunks", cache_bytes),
             ("tiles", 2 * tile_px * 4 * (INPUTS + OUTPUTS)),
-            ("activations", tile_px * network_bytes_per_tile_px),
+            ("activations", network.bytes(tile * grid.x.tile_px, batch_size)),
             ("allocator", ALLOCATOR_BYTES),
         ),
     )

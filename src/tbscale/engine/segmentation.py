@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
@@ -17,7 +19,7 @@ from tbscale.engine.network import EXACT, GRADES, Network
 from tbscale.engine.network import make_network as make_network_of
 from tbscale.engine.plan import Plan, plan_segmentation
 from tbscale.engine.progress import progress
-from tbscale.engine.projection import EXACT_BYTES_PER_TILE_PX
+from tbscale.engine.projection import NetworkMemory, network_memory
 from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
@@ -54,7 +56,7 @@ class Request:
     core_px : pixels of a block's core; None lets the plan choose
     device : cpu, cuda or mps
     network : exact, fast or half, see `tbscale.engine.network.make_network`
-    network_bytes_per_tile_px : memory of the network for each pixel of a batch
+    network_memory : what the network holds; None is what that of `network` was measured to
     """
 
     image: Path
@@ -69,7 +71,7 @@ class Request:
     core_px: int | None = None
     device: str = "cpu"
     network: str = EXACT
-    network_bytes_per_tile_px: int = EXACT_BYTES_PER_TILE_PX
+    network_memory: NetworkMemory | None = None
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,7 @@ def segment(
     plan = plan_request(request, planes)
     weights = resolve_model(request.model)
     settings = replace(request.settings, core_px=plan.core_px)
-    if make_network is None:
-        network: Network = make_network_of(weights, request.device, request.network)
-    else:
-        network = make_network(weights, request.device)
+    network = network_of(request, weights, make_network)
     identity = identify(request, settings, weights, planes, network)
     check_diameter(request.diameter, network)
     work_dir = WorkDir(workdir_path(request.out), identity, restart)
@@ -138,6 +137,13 @@ def segment(
     return SegmentResult(
         request.out, labels.count, plan, clock.wall_s(), time.perf_counter() - started
     )
+
+
+def network_of(request: Request, weights: Weights, make_network: MakeNetwork | None) -> Network:
+    """The network that a caller makes, or that of the request."""
+    if make_network is None:
+        return make_network_of(weights, request.device, request.network)
+    return make_network(weights, request.device)
 
 
 def open_planes(image: Image, request: Request) -> list[Plane]:
@@ -161,7 +167,7 @@ def plan_request(request: Request, planes: list[Plane]) -> Plan:
         len(planes),
         planes[0].dtype.itemsize,
         sum(row_of_chunks_bytes(plane) for plane in planes),
-        request.network_bytes_per_tile_px,
+        request.network_memory or network_memory(request.network, torch.get_num_threads()),
     )
 
 
