@@ -20,7 +20,13 @@ def run_segment(
     channel2: Annotated[str | None, typer.Option(help="Second input of the network.")] = None,
     level: Annotated[int, typer.Option(help="Pyramid level; 0 is full resolution.")] = 0,
     model: Annotated[str | None, typer.Option(help="embedded, a Cellpose name, or a file.")] = None,
-    diameter: Annotated[float | None, typer.Option(help="Pixels; the model's own.")] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(
+            help="Of the cells, pixels; the plane is resized for the network, as Cellpose does. "
+            "Without it, that of the model's training cells."
+        ),
+    ] = None,
     flow_threshold: Annotated[float, typer.Option(help="Largest flow error; 0 keeps all.")] = 0.4,
     cellprob_threshold: Annotated[float, typer.Option(help="Logit of the foreground.")] = 0.0,
     min_size: Annotated[int, typer.Option(help="Smallest cell, pixels.")] = 15,
@@ -47,14 +53,16 @@ def run_segment(
     from tbscale.engine.cells import Rules
     from tbscale.engine.memory import parse_bytes
     from tbscale.engine.plan import GIB
+    from tbscale.engine.rescale import choose_scaling
     from tbscale.engine.run import Settings
     from tbscale.engine.segmentation import Request, open_planes, plan_request, segment
+    from tbscale.engine.weights import read_diameters, resolve_model
     from tbscale.images.open import open_image
 
     settings = Settings(
         overlap=overlap,
         cellprob_threshold=cellprob_threshold,
-        niter=200 if niter is None else niter,
+        niter=niter,
         rules=Rules(flow_threshold, min_size),
     )
     request = Request(
@@ -72,7 +80,8 @@ def run_segment(
     )
     if dry_run:
         with open_image(image) as opened:
-            planned = plan_request(request, open_planes(opened, request))
+            scaling = choose_scaling(diameter, read_diameters(resolve_model(model)))
+            planned = plan_request(request, open_planes(opened, request), scaling)
         typer.echo(describe_plan(planned))
         return
     result = segment(request, restart)

@@ -15,10 +15,11 @@ from tbscale.engine.cells import Rules
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
+from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.segmentation import check_diameter, write_labels
-from tbscale.engine.weights import resolve_model
+from tbscale.engine.segmentation import write_labels
+from tbscale.engine.weights import read_diameters, resolve_model
 from tbscale.engine.workload.engines import Prepared, Segmentation
 from tbscale.engine.workload.image import job_region
 from tbscale.engine.workload.job import Job, Scalar
@@ -32,7 +33,6 @@ from tbscale.steps import StepClock
 FIXED: dict[str, Scalar] = {"resample": True, "interp": True, "augment": False}
 # the network mode of each name of the engine
 NETWORKS = {"tbscale": "exact", "tbscale-fast": "fast", "tbscale-half": "half"}
-NITER = 200  # what the reference takes for None at the scale of the model
 DEFAULTS: dict[str, Scalar] = {
     "flow_threshold": 0.4,
     "cellprob_threshold": 0.0,
@@ -119,17 +119,17 @@ def prepare(job: Job) -> Prepared:
     Raises
     ------
     RunError : an unknown setting, or another device than the CPU
-    ImageError, WeightsError, BudgetError : as `tbscale.engine.segmentation.segment`
+    ImageError, WeightsError, PlanError, BudgetError : as `tbscale.engine.segmentation.segment`
     """
     settings = fill_settings(job)
     weights = resolve_model(job.model)
     network = make_network(weights, job.device, str(settings["network"]))
-    check_diameter(job.diameter, network)
+    scaling = choose_scaling(job.diameter, read_diameters(weights))
     channels = [job.channel] if job.channel2 is None else [job.channel, job.channel2]
     whole = [open_plane(job.image, channel, job.level) for channel in channels]
     region = job_region(job, whole[0])
     planes: list[Plane] = [Crop(plane, *region) for plane in whole]
-    chosen = read_settings(settings)
+    chosen = replace(read_settings(settings), scaling=scaling)
     plan = make_plan(settings, chosen, planes)
     folder = tempfile.TemporaryDirectory(prefix="tbscale-")
 
@@ -184,7 +184,7 @@ def read_settings(settings: dict[str, Scalar]) -> Settings:
         number(settings, "tile_overlap"),
         int(number(settings, "batch_size")),
         number(settings, "cellprob_threshold"),
-        NITER if settings["niter"] is None else int(number(settings, "niter")),
+        None if settings["niter"] is None else int(number(settings, "niter")),
         rules,
     )
 
@@ -202,6 +202,7 @@ def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]
         len(planes),
         planes[0].dtype.itemsize,
         sum(row_of_chunks_bytes(plane) for plane in planes),
+        chosen.scaling.frame_if_needed(planes[0].shape),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tbscale.engine.blocks import Block, plan_blocks
 from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.normalise import ROWS_AT_ONCE, SAMPLED_ABOVE_PX
+from tbscale.engine.rescale import SLAB_ROWS
 from tbscale.engine.scratch import ROW_CHUNK_PX
 from tbscale.engine.tasks import REGION_BYTES_PER_PX
 from tbscale.errors import BudgetError
@@ -79,6 +80,7 @@ def project(
     channels: int,
     pixel_bytes: int,
     cache_bytes: int,
+    is_rescaled: bool,
 ) -> Projection:
     """Project what a run needs.
 
@@ -88,6 +90,7 @@ def project(
     channels : planes read, 1 or 2
     pixel_bytes : of the stored pixels
     cache_bytes : decoded chunks that are kept while rows are read
+    is_rescaled : whether the grid is that of a resized plane
     """
     height, width = shape
     area = height * width
@@ -96,7 +99,8 @@ def project(
     # the gathered pixels, numpy's copy for the percentile, and one row of chunks
     limits = 3 * 4 * min(area, SAMPLED_ABOVE_PX) + 3 * rows_read
     sums = tile * padded * (3 * 4 + 8)
-    rows = tile * padded * (2 * 4 + channels * (pixel_bytes + 4))
+    rows = tile * padded * (2 * 4 + channels * (pixel_bytes + 2 * 4))
+    resized = rescale_bytes(width, grid, channels, pixel_bytes) if is_rescaled else 0
     finished = (ROW_CHUNK_PX + tile) * width * (3 * 4 * 3 + 2 * 4 * 2)
     batch = batch_size * tile * tile * NETWORK_BYTES_PER_TILE_PX
     side = min(core_px + 2 * TYPICAL_HALO_PX, max(shape))
@@ -104,12 +108,20 @@ def project(
     cells = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
     return Projection(
         limits_bytes=limits + cache_bytes,
-        network_bytes=sums + rows + finished + batch + cache_bytes,
+        network_bytes=sums + rows + finished + batch + resized + cache_bytes,
         blocks_bytes=region * REGION_BYTES_PER_PX,
         cells_bytes=cells,
         scratch_bytes=area * (8 + 1 + 8 + 4),
         output_bytes=area * 4,
     )
+
+
+def rescale_bytes(width: int, grid: TileGrid, channels: int, pixel_bytes: int) -> int:
+    """What resizing rows holds: a slab of the plane on either side, and a strip of the frame."""
+    slab_in = SLAB_ROWS * width * channels * (pixel_bytes + 2 * 4)
+    slab_out = SLAB_ROWS * width * 3 * 4
+    strip = grid.y.tile_px * grid.x.padded_px * (3 * 4 * 3 + channels * 4)
+    return slab_in + slab_out + strip
 
 
 def plan_segmentation(
@@ -122,6 +134,7 @@ def plan_segmentation(
     channels: int = 1,
     pixel_bytes: int = 2,
     cache_bytes: int = 0,
+    frame: tuple[int, int] | None = None,
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -130,15 +143,18 @@ def plan_segmentation(
     shape : (Y, X), pixels
     budget_bytes : the projected peak stays at or below it
     core_px : pixels of a block's core; None takes the largest of 2048, 1024, 512 and 256 that fits
+    frame : (Y, X) of the plane as the network sees it; None where it is not resized
 
     Raises
     ------
     BudgetError : the plan needs more; says what to set
     """
-    grid = plan_tiles(shape, tile_px, overlap)
+    grid = plan_tiles(frame or shape, tile_px, overlap)
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
     for size in sizes:
-        projection = project(shape, grid, size, batch_size, channels, pixel_bytes, cache_bytes)
+        projection = project(
+            shape, grid, size, batch_size, channels, pixel_bytes, cache_bytes, frame is not None
+        )
         if projection.peak_bytes <= budget_bytes:
             blocks = plan_blocks(shape, size)
             return Plan(shape, grid, size, blocks, budget_bytes, projection)

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, widen
 from tbscale.engine.cells import Rules
-from tbscale.engine.grid import TileGrid, plan_tiles
+from tbscale.engine.frame import pad_rows, read_normalised, read_scaled
+from tbscale.engine.grid import plan_tiles
 from tbscale.engine.kernels.seeds import REACH_PX, find_seeds
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
 from tbscale.engine.owned import OwnedStore
+from tbscale.engine.rescale import Scaling, out_of_frame, resize_stream
 from tbscale.engine.result import PlaneLabels, finish_blocks
 from tbscale.engine.scratch import Flows, FlowStore, SeedStore, SinkStore
 from tbscale.engine.seed_order import RankedSeeds, rank_seeds
-from tbscale.engine.strips import ReadRows, Rows, stream_flows
+from tbscale.engine.strips import Rows, stream_flows
 from tbscale.engine.tasks import check_region, follow_block, own_block
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.plane import Plane
@@ -42,39 +42,25 @@ class Settings:
     ----------
     tile_px, overlap, batch_size : Cellpose `bsize`, `tile_overlap`, `batch_size`
     cellprob_threshold : logit above which a pixel is foreground
-    niter : iterations of the dynamics
+    niter : iterations of the dynamics; None or 0 takes 200 at the scale of the model
     rules : which cells stay
     core_px : pixels of a block's core; the labels do not depend on it
+    scaling : how large the network sees the plane
     """
 
     tile_px: int = 224
     overlap: float = 0.1
     batch_size: int = 8
     cellprob_threshold: float = 0.0
-    niter: int = 200
+    niter: int | None = None
     rules: Rules = field(default_factory=Rules)
     core_px: int = 2048
+    scaling: Scaling = Scaling()  # noqa: RUF009, frozen and without state
 
-
-def pad_rows(
-    planes: list[Plane], limits: list[Limits], grid: TileGrid, clock: StepClock
-) -> ReadRows:
-    """Make the function that reads padded, normalised rows: float32 (2, rows, padded width)."""
-
-    def read(start: int, stop: int) -> NDArray[np.float32]:
-        out = np.zeros((2, stop - start, grid.x.padded_px), np.float32)
-        first = max(start - grid.y.pad_before_px, 0)
-        last = min(stop - grid.y.pad_before_px, grid.y.size_px)
-        top = first + grid.y.pad_before_px - start
-        left = grid.x.pad_before_px
-        for k, (plane, limit) in enumerate(zip(planes, limits, strict=True)):
-            with clock.step("read"):
-                pixels = plane.read(slice(first, last), slice(0, grid.x.size_px))
-            with clock.step("normalise"):
-                out[k, top : top + last - first, left : left + grid.x.size_px] = limit.apply(pixels)
-        return out
-
-    return read
+    @property
+    def iterations(self) -> int:
+        """Iterations of the dynamics, as the reference decides them."""
+        return self.niter or self.scaling.iterations
 
 
 def network_step(
@@ -87,12 +73,34 @@ def network_step(
     planes = [cache_chunks(plane, row_of_chunks_bytes(plane)) for plane in planes]
     with clock.step("normalise"):
         limits = [intensity_limits(plane) for plane in planes]
-    grid = plan_tiles(shape, settings.tile_px, settings.overlap)
-    rows_of = pad_rows(planes, limits, grid, clock)
-    stream = stream_flows(grid, network, rows_of, settings.batch_size, clock, flows.rows_done)
-    for rows in progress(stream, "network", shape[0], flows.rows_done):
+    for rows in progress(
+        flow_rows(planes, limits, network, settings, flows.rows_done, clock),
+        "network", shape[0], flows.rows_done,
+    ):  # fmt: skip
         with clock.step("write"):
             flows.append(rows, settings.cellprob_threshold)
+
+
+def flow_rows(
+    planes: list[Plane],
+    limits: list[Limits],
+    network: Network,
+    settings: Settings,
+    first_row: int,
+    clock: StepClock,
+) -> Iterator[Rows]:
+    """The network's output in rows of the plane, from `first_row` on."""
+    shape, scaling = planes[0].shape, settings.scaling
+    frame = scaling.frame(shape)
+    grid = plan_tiles(frame, settings.tile_px, settings.overlap)
+    read = read_scaled(read_normalised(planes, limits, clock), shape, scaling, clock)
+    rows_of = pad_rows(read, grid)
+    if not scaling.is_needed:
+        return stream_flows(grid, network, rows_of, settings.batch_size, clock, first_row)
+    resize = out_of_frame(frame, shape)
+    from_row = resize.source_rows(first_row, first_row + 1)[0]
+    stream = stream_flows(grid, network, rows_of, settings.batch_size, clock, from_row)
+    return resize_stream(stream, resize, first_row, clock)
 
 
 def progress(stream: Iterator[Rows], title: str, total: int, done: int) -> Iterator[Rows]:
@@ -117,7 +125,7 @@ def follow_step(
         if sinks.reach_px(block.index) is not None:
             continue
         found, reach_px = follow_block(
-            block, flows, shape, FIRST_HALO_PX, settings.niter, region_limit_px, clock
+            block, flows, shape, FIRST_HALO_PX, settings.iterations, region_limit_px, clock
         )
         with clock.step("write"):
             sinks.write(block.index, block.core, found, reach_px)
