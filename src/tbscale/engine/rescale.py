@@ -20,6 +20,7 @@ from tbscale.errors import PlanError
 from tbscale.steps import StepClock
 
 SLAB_ROWS = 512  # of the plane, held while rows are resized
+PROBE_SHAPE = (96, 104)
 ITERATIONS = 200  # of the dynamics, at the scale of the model
 Shape = tuple[int, int]
 
@@ -179,15 +180,23 @@ def resize_stream(
 
 
 def measured_grade(scaling: Scaling) -> str:
-    """The grade of rescaled labels on this machine: `bit` where OpenCV rounds as the kernel does.
+    """The grade of rescaled labels on this machine: `bit` where OpenCV rounds as the kernels do.
 
     Elsewhere flows differ in the last bits, as between two machines that run the reference.
     """
     if not scaling.is_needed:
         return "bit"
+    factor = scaling.factor
+    frame = max(2, int(PROBE_SHAPE[0] * factor)), max(2, int(PROBE_SHAPE[1] * factor))
+    there = equals_opencv(into_frame(PROBE_SHAPE, frame), 2, frame)
+    back = equals_opencv(out_of_frame(frame, PROBE_SHAPE), 3, PROBE_SHAPE)
+    return "bit" if there and back else "near"
+
+
+def equals_opencv(resize: PlaneResize, channels: int, target: Shape) -> bool:
+    """Whether OpenCV, as installed here, gives the same bits for noise."""
     import cv2
 
-    probe = np.random.default_rng(0).normal(size=(3, 37, 41)).astype(np.float32)
-    theirs = cv2.resize(np.ascontiguousarray(probe.transpose(1, 2, 0)), (53, 47))
-    ours = out_of_frame((37, 41), (47, 53)).apply(probe, 0, 0, 47)
-    return "bit" if np.array_equal(theirs.transpose(2, 0, 1), ours) else "near"
+    noise = np.random.default_rng(0).normal(size=(channels, *resize.source)).astype(np.float32)
+    theirs = cv2.resize(np.ascontiguousarray(noise.transpose(1, 2, 0)), target[::-1])
+    return np.array_equal(theirs.transpose(2, 0, 1), resize.apply(noise, 0, 0, target[0]))

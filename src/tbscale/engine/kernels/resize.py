@@ -9,7 +9,9 @@ comparison with 5.0.0 on x86-64, where it is built with IPP:
 - MEAN, two channels, both axes exactly halved: the four pixels added in raster order, times 1/4.
 - FUSED, three channels, computed by IPP: positions in float64, a + w (b - a) in one rounding.
 
-Where OpenCV has no IPP the last one differs in rounding; `tbscale.engine.rescale` tells which.
+One case is left: where columns are enlarged threefold or more, IPP rounds some pixels of the
+outermost columns otherwise (last bit). Where OpenCV has no IPP, or the processor no fused product
+and sum, FUSED differs in rounding. `tbscale.engine.rescale.measured_grade` asks the machine.
 """
 
 from __future__ import annotations
