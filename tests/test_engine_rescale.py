@@ -340,8 +340,8 @@ def test_the_output_says_at_which_scale_it_was_made(model, image, tmp_path):
     with open_image(image) as opened:
         planes = open_planes(opened, request)
         scaling = choose_scaling(13.0, read_diameters(weights))
-        said = identify(request, Settings(scaling=scaling), weights, planes)
-        plain = identify(request, Settings(), weights, planes)
+        said = identify(request, Settings(scaling=scaling), weights, planes, fake_network)
+        plain = identify(request, Settings(), weights, planes, fake_network)
     assert said["diameter"] == 13.0
     assert said["rescale"] == pytest.approx(17 / 13)
     assert said["niter"] == 152

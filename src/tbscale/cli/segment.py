@@ -39,6 +39,13 @@ def run_segment(
             "rounding (near); half: bfloat16 where the device has it (ap), else as fast."
         ),
     ] = "exact",
+    device: Annotated[
+        str,
+        typer.Option(
+            help="cpu, cuda or mps, for the network. A GPU rounds otherwise: near the reference at "
+            "best, not measured, so the output says grade ap."
+        ),
+    ] = "cpu",
     memory: Annotated[str | None, typer.Option(help="Budget, such as 4GiB.")] = None,
     core_px: Annotated[int | None, typer.Option(help="Core of a block, pixels.")] = None,
     restart: Annotated[
@@ -76,6 +83,7 @@ def run_segment(
         settings=settings,
         memory_bytes=None if memory is None else parse_bytes(memory),
         core_px=core_px,
+        device=device,
         network=network,
     )
     if dry_run:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbscale.engine.cells import Rules
+from tbscale.engine.device import check_device, synchroniser
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
@@ -118,9 +119,10 @@ def prepare(job: Job) -> Prepared:
 
     Raises
     ------
-    RunError : an unknown setting, or another device than the CPU
+    RunError : an unknown setting, or a device that is not here
     ImageError, WeightsError, PlanError, BudgetError : as `tbscale.engine.segmentation.segment`
     """
+    device = check_device(job.device)
     settings = fill_settings(job)
     weights = resolve_model(job.model)
     network = make_network(weights, job.device, str(settings["network"]))
@@ -140,7 +142,7 @@ def prepare(job: Job) -> Prepared:
     used = {**settings, "core_px": plan.core_px}
     used["network_uses"] = network.uses
     used["projected_peak_bytes"] = plan.projection.peak_bytes
-    return Prepared(run, weights.name, weights.sha256, used)
+    return Prepared(run, weights.name, weights.sha256, used, synchroniser(device))
 
 
 def fill_settings(job: Job) -> dict[str, Scalar]:
@@ -151,8 +153,6 @@ def fill_settings(job: Job) -> dict[str, Scalar]:
             f"the tbscale engine has no setting {', '.join(unknown)}; choose from "
             f"{', '.join(sorted(DEFAULTS))}"
         )
-    if job.device != "cpu":
-        raise RunError(f"the tbscale engine runs on cpu, not {job.device!r}; pass cpu")
     settings = {**DEFAULTS, "network": NETWORKS[job.engine], **job.settings}
     if settings["network"] not in MODES:
         raise RunError(

@@ -14,6 +14,7 @@ from tqdm import tqdm
 import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
+from tbscale.engine.device import check_device
 from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, GRADES, Network, weakest
 from tbscale.engine.network import make_network as make_network_of
@@ -106,7 +107,8 @@ def segment(
     ------
     ImageError, WeightsError : the image, output or model cannot be used
     BudgetError : the plan needs more memory than the budget
-    RunError : another run writes to the same output, or an unfinished one was another
+    RunError : the device is not here, another run writes to the same output, or an unfinished one
+        was another
     """
     started = time.perf_counter()
     clock = StepClock()
@@ -114,6 +116,7 @@ def segment(
         planes = open_planes(image, request)
         pixel_size_um = image.pixel_size_um if request.level == 0 else None
     check_label_path(request.out)
+    check_device(request.device)
     weights = resolve_model(request.model)
     scaling = choose_scaling(request.diameter, read_diameters(weights))
     plan = plan_request(request, planes, scaling)
@@ -169,6 +172,7 @@ def identify(
     """Everything that decides the labels and the scratch, as JSON values."""
     stat = request.image.stat()
     rules: Rules = settings.rules
+    of_network = getattr(network, "grade", GRADES[EXACT])
     return {
         "tbscale": tbscale.__version__,
         "reference": REFERENCE,
@@ -192,9 +196,12 @@ def identify(
         "min_size": rules.min_size,
         "max_size_fraction": rules.max_size_fraction,
         "core_px": settings.core_px,
+        "device": request.device,
         "network": request.network,
         "network uses": getattr(network, "uses", ""),
-        "grade": weakest(getattr(network, "grade", GRADES[EXACT]), measured_grade(settings.scaling)),
+        "grade": weakest(
+            getattr(network, "grade", GRADES[EXACT]), measured_grade(settings.scaling)
+        ),
     }
 
 
