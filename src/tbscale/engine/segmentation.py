@@ -199,9 +199,7 @@ def identify(
         "device": request.device,
         "network": request.network,
         "network uses": getattr(network, "uses", ""),
-        "grade": weakest(
-            getattr(network, "grade", GRADES[EXACT]), measured_grade(settings.scaling)
-        ),
+        "grade": weakest(of_network, measured_grade(settings.scaling)),
     }
 
 
