@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tbscale.engine.grid import TileGrid
 from tbscale.engine.normalise import ROWS_AT_ONCE as LIMITS_ROWS
 from tbscale.engine.normalise import SAMPLED_ABOVE_PX
+from tbscale.engine.rescale import SLAB_ROWS
 from tbscale.engine.scratch import COLUMN_CHUNK_PX, ROW_CHUNK_PX
 from tbscale.engine.strips import INPUTS, OUTPUTS, ROWS_AT_ONCE
 from tbscale.engine.tasks import REGION_BYTES_PER_PX
@@ -130,6 +131,7 @@ def project(
     pixel_bytes: int,
     cache_bytes: int,
     network: NetworkMemory = EXACT_MEMORY,
+    is_rescaled: bool = False,
 ) -> Projection:
     """Project what a run needs.
 
@@ -140,12 +142,15 @@ def project(
     pixel_bytes : of the stored pixels
     cache_bytes : decoded chunks that are kept while rows are read
     network : what the network holds
+    is_rescaled : whether the grid is that of a resized plane
     """
     area = shape[0] * shape[1]
     cells_bytes = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
     stages = (
         limits_stage(shape, pixel_bytes, cache_bytes),
-        network_stage(shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network),
+        network_stage(
+            shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network, is_rescaled
+        ),
         blocks_stage(shape, core_px, cells_bytes),
     )
     return Projection(stages, cells_bytes, area * (8 + 1 + 8 + 4 + 4), area * 4)
@@ -174,6 +179,7 @@ def network_stage(
     pixel_bytes: int,
     cache_bytes: int,
     network: NetworkMemory,
+    is_rescaled: bool,
 ) -> Stage:
     """One strip's rows and sums, what waits to be stored, and one batch of tiles."""
     width, padded, tile = shape[1], grid.x.padded_px, grid.y.tile_px
@@ -191,9 +197,17 @@ def network_stage(
             ("decoded chunks", cache_bytes),
             ("tiles", 2 * tile_px * 4 * (INPUTS + OUTPUTS)),
             ("activations", network.bytes(tile * grid.x.tile_px, batch_size)),
+            ("resizing", resizing_bytes(width, padded, channels) if is_rescaled else 0),
             ("allocator", ALLOCATOR_BYTES),
         ),
     )
+
+
+def resizing_bytes(width: int, padded: int, channels: int) -> int:
+    """Slabs of the plane on their way in and out, and the rows of the frame between."""
+    plane_row = width * 4 * (2 * channels + 2 * (OUTPUTS + 2))
+    frame_row = padded * 4 * (2 * channels + 3 * OUTPUTS)
+    return SLAB_ROWS * plane_row + ROWS_AT_ONCE * frame_row
 
 
 def blocks_stage(shape: tuple[int, int], core_px: int, cells_bytes: int) -> Stage:
