@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from tbscale.engine.cells import Rules
+from tbscale.engine.kernels.choice import choose_kernels, parse_plain
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
@@ -47,6 +48,7 @@ DEFAULTS: dict[str, Scalar] = {
     "core_px": None,
     "memory": None,
     "network": "exact",
+    "plain": None,
     **FIXED,
 }
 
@@ -132,6 +134,7 @@ def prepare(job: Job) -> Prepared:
     region = job_region(job, whole[0])
     planes: list[Plane] = [Crop(plane, *region) for plane in whole]
     chosen = read_settings(settings)
+    choose_kernels(chosen.plain)  # refuse an unknown step before any work
     plan = make_plan(settings, chosen, planes)
     folder = tempfile.TemporaryDirectory(prefix="tbscale-")
 
@@ -188,6 +191,7 @@ def read_settings(settings: dict[str, Scalar]) -> Settings:
         number(settings, "cellprob_threshold"),
         NITER if settings["niter"] is None else int(number(settings, "niter")),
         rules,
+        plain=parse_plain(str(settings["plain"] or "")),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
+from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, GRADES, Network
 from tbscale.engine.network import make_network as make_network_of
@@ -119,6 +120,7 @@ def segment(
         planes = open_planes(image, request)
         pixel_size_um = image.pixel_size_um if request.level == 0 else None
     check_label_path(request.out)
+    choose_kernels(request.settings.plain)  # refuse an unknown step before any work
     if request.core_px is None and not restart:
         request = replace(request, core_px=started_core_px(workdir_path(request.out)))
     plan = plan_request(request, planes)
