@@ -12,8 +12,11 @@ from tbscale.engine.kernels import fill, flow_qc, seeds
 from tbscale.engine.kernels import follow as follow_kernel
 from tbscale.errors import PlanError
 
-Floats, Bools = NDArray[np.float32], NDArray[np.bool_]
-Sinks, Labels, Numbers = NDArray[np.int32], NDArray[np.uint32], NDArray[np.int64]
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+Sinks = NDArray[np.int32]
+Labels = NDArray[np.uint32]
+Numbers = NDArray[np.int64]
 Core = tuple[slice, slice]
 Pair = tuple[int, int]
 

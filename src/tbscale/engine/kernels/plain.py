@@ -84,7 +84,7 @@ def _histogram(sinks: NDArray[np.int32], core: Core, margin_px: int) -> NDArray[
     y, x = sinks[0].astype(np.int64) - y0, sinks[1].astype(np.int64) - x0
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     counts = np.bincount(y[inside] * width + x[inside], minlength=height * width)
-    return counts.reshape(height, width)
+    return np.asarray(counts.reshape(height, width), np.int64)
 
 
 def find_seeds(sinks: NDArray[np.int32], core: Core) -> NDArray[np.int64]:
