@@ -34,6 +34,7 @@ def write_record(
     result: dict[str, Any] | None,
     before: Load,
     out: Path,
+    engine: str = "tbscale",
 ) -> Path:
     """Seal and save the record of an experiment that just ended."""
     document = {
@@ -41,7 +42,7 @@ def write_record(
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "experiment": experiment,
         "dataset": dataset,
-        "engine": {"name": "tbscale", "versions": {name: version(name) for name in PACKAGES}},
+        "engine": {"name": engine, "versions": {name: version(name) for name in PACKAGES}},
         "parameters": parameters,
         "weights": weights,
         "machine": read_machine(Path.cwd(), before, read_load()).model_dump(mode="json"),

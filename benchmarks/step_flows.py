@@ -89,9 +89,7 @@ def load_flows(options: argparse.Namespace) -> Flows:
         return Flows(image, stored["flow"], stored["cellprob"], dataset, weights, file)
 
 
-def run_network(
-    image: NDArray[Any], model: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def run_network(image: NDArray[Any], model: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Flow and logit of Cellpose 3's own evaluation of an image."""
     found = load_model(resolve_model(model))
     _, (_, flow, cellprob), _ = found.eval(image, channels=[0, 0], compute_masks=False)
