@@ -94,7 +94,8 @@ def find_seeds(sinks: NDArray[np.int32], core: Core) -> NDArray[np.int64]:
     peak = (counts == highest) & (counts > MIN_SEED_COUNT)
     y, x = np.nonzero(peak[PEAK_PX:-PEAK_PX, PEAK_PX:-PEAK_PX])
     here = counts[y + PEAK_PX, x + PEAK_PX]
-    return np.stack([here, y + core[0].start, x + core[1].start], axis=1).astype(np.int64)
+    found = np.stack([here, y + core[0].start, x + core[1].start], axis=1)
+    return np.asarray(found, np.int64)
 
 
 def _grow_one(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
