@@ -3,7 +3,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help book test pages check lint slow serve lock readme picture clean distclean env
+.PHONY: help book test pages check lint slow serve lock readme picture clean distclean env bench bench-cp4
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -24,6 +24,7 @@ help:
 	@echo 'make serve   the built book at http://127.0.0.1:$(PORT)'
 	@echo 'make lint    ruff and mypy;  make slow: also the large planes'
 	@echo 'make readme  write the headline table into README.md;  make picture: draw its picture'
+	@echo 'make bench   time every step against Cellpose 3;  make bench-cp4: and against Cellpose 4'
 	@echo 'make lock    write requirements.lock'
 	@echo 'make clean   remove the built book and caches;  make distclean: the environment and data too'
 
@@ -73,6 +74,25 @@ lint: $(INSTALLED)
 	    echo "== lint: $$command"; $(RUN)/$$command || status=1; \
 	done; exit $$status
 
+# --- benchmarks: minutes on an idle machine; records go to $(LOCAL) unless OUT says otherwise --------
+CP4 := .venv-cp4
+OUT ?= $(LOCAL)
+REPEATS ?= 5
+
+$(CP4)/.installed: tools/make_env_cp4.sh | $(INSTALLED)
+	@PYTHON='$(PYTHON)' sh tools/make_env_cp4.sh $(CP4)
+	@touch $@
+
+bench: $(STANDIN) | $(INSTALLED)
+	@$(RUN)/python -W ignore benchmarks/steps.py exemplar-001 --image $(STANDIN) \
+	    --repeats $(REPEATS) --out $(OUT)
+
+bench-cp4: $(STANDIN) $(CP4)/.installed | $(INSTALLED)
+	@$(RUN)/python -W ignore benchmarks/steps.py exemplar-001 --image $(STANDIN) \
+	    --repeats $(REPEATS) --out $(OUT) --cp4 $(CP4)/bin/python
+	@$(RUN)/python -W ignore benchmarks/traps.py exemplar-001 --image $(STANDIN) \
+	    --out $(OUT) --cp4 $(CP4)/bin/python
+
 # --- files that are written, and committed ---------------------------------------------------------
 lock:
 	@$(RUN)/python tools/lock.py
@@ -90,4 +110,4 @@ clean:
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV) data work $(LOCAL)
+	rm -rf $(VENV) $(CP4) data work $(LOCAL)

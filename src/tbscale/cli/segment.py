@@ -51,6 +51,10 @@ def run_segment(
     ] = "cpu",
     memory: Annotated[str | None, typer.Option(help="Budget, such as 4GiB.")] = None,
     core_px: Annotated[int | None, typer.Option(help="Core of a block, pixels.")] = None,
+    plain: Annotated[
+        list[str] | None,
+        typer.Option(help="Step on its plain path: follow, seeds, flow_qc, fill; repeatable."),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart/--resume", help="Drop a started run.")
     ] = False,
@@ -71,6 +75,7 @@ def run_segment(
         cellprob_threshold=cellprob_threshold,
         niter=niter,
         rules=Rules(flow_threshold, min_size),
+        plain=tuple(plain or ()),
     )
     request = Request(
         image=image,

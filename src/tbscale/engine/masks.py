@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,8 @@ from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region
 from tbscale.engine.cells import Rules, rank
-from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
-from tbscale.engine.kernels.follow import follow
-from tbscale.engine.kernels.seeds import find_seeds, label_owned
+from tbscale.engine.kernels.choice import FAST, Kernels
+from tbscale.engine.kernels.flow_qc import pixels_by_label
 from tbscale.engine.owned import ArrayLabels
 from tbscale.engine.result import CellTable, finish_labels, with_zero
 from tbscale.engine.scratch import mask_flow
@@ -59,18 +59,35 @@ def compute_masks(
             dP, cellprob, niter, cellprob_threshold, flow_threshold, interp, do_3D, min_size,
             max_size_fraction,
         )  # fmt: skip
-    shape = (cellprob.shape[0], cellprob.shape[1])
     foreground = cellprob > cellprob_threshold
     flow = mask_flow(dP[0], dP[1], foreground)
-    labels, cells = label_whole(flow, foreground, shape, niter, bool(flow_threshold))
     rules = Rules(flow_threshold or 0.0, min_size, max_size_fraction)
-    if min_size > 0:
-        whole = finish_labels(cells, ArrayLabels(labels), shape, rules)
+    return masks_of(flow, foreground, niter, rules)
+
+
+def masks_of(
+    flow: NDArray[np.float32],
+    foreground: NDArray[np.bool_],
+    niter: int,
+    rules: Rules,
+    kernels: Kernels = FAST,
+) -> Labels:
+    """Labels of a plane in memory, from flow float32 (Y, X, 2) in pixels an iteration."""
+    shape = (foreground.shape[0], foreground.shape[1])
+    labels, cells = label_whole(flow, foreground, niter, rules.flow_threshold > 0, kernels)
+    if rules.min_size > 0:
+        whole = finish_labels(cells, ArrayLabels(labels), shape, rules, kernels)
         return narrow(whole.read(whole_of(shape)))
-    ids = rank(cells.first, (cells.area > 0) & (cells.area <= labels.size * max_size_fraction))
+    return narrow(with_zero(number_kept(cells, labels.size, rules))[labels])
+
+
+def number_kept(cells: CellTable, pixels: int, rules: Rules) -> NDArray[np.uint32]:
+    """The label of each cell before holes are filled; 0 for one that is too large or bad."""
+    keep = (cells.area > 0) & (cells.area <= pixels * rules.max_size_fraction)
+    ids = rank(cells.first, keep)
     if rules.flow_threshold > 0:
         ids[cells.error > rules.flow_threshold] = 0
-    return narrow(with_zero(ids)[labels])
+    return ids
 
 
 def whole_of(shape: tuple[int, int]) -> Region:
@@ -86,19 +103,29 @@ def narrow(labels: NDArray[np.uint32]) -> Labels:
 def label_whole(
     flow: NDArray[np.float32],
     foreground: NDArray[np.bool_],
-    shape: tuple[int, int],
     niter: int,
     check_flows: bool,
+    kernels: Kernels = FAST,
 ) -> tuple[NDArray[np.uint32], CellTable]:
     """Label a plane as one block; the cells are not yet sorted, checked or filled."""
-    whole = whole_of(shape)
-    sinks, _, _ = follow(flow, foreground, (0, 0), shape, whole, niter)
-    seeds = rank_seeds(find_seeds(sinks, whole))
-    labels, count = label_owned(sinks, whole, seeds.places, seeds.order)
+    shape = (foreground.shape[0], foreground.shape[1])
+    sinks, _, _ = kernels.follow(flow, foreground, (0, 0), shape, whole_of(shape), niter)
+    labels, cells = label_sinks(sinks, kernels)
+    if check_flows:
+        cells = replace(cells, error=kernels.flow_errors(labels, len(cells.first), flow))
+    return labels, cells
+
+
+def label_sinks(
+    sinks: NDArray[np.int32], kernels: Kernels = FAST
+) -> tuple[NDArray[np.uint32], CellTable]:
+    """Label a plane from its sinks, int32 (2, Y, X); flow errors are left at 0."""
+    whole = whole_of((sinks.shape[1], sinks.shape[2]))
+    seeds = rank_seeds(kernels.find_seeds(sinks, whole))
+    labels, count = kernels.label_owned(sinks, whole, seeds.places, seeds.order)
     start, at = pixels_by_label(labels, count)
-    first, area, box = measure(start, at, whole, shape[1])
-    error = flow_errors(labels, count, flow) if check_flows else np.zeros(count)
-    return labels, CellTable([0], [whole], first, area, error, box)
+    first, area, box = measure(start, at, whole, sinks.shape[2])
+    return labels, CellTable([0], [whole], first, area, np.zeros(count), box)
 
 
 def _give_to_cellpose(

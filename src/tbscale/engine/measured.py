@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.cells import Rules
 from tbscale.engine.device import check_device, synchroniser
+from tbscale.engine.kernels.choice import choose_kernels, parse_plain
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
@@ -48,6 +49,7 @@ DEFAULTS: dict[str, Scalar] = {
     "core_px": None,
     "memory": None,
     "network": "exact",
+    "plain": None,
     **FIXED,
 }
 
@@ -133,6 +135,7 @@ def prepare(job: Job) -> Prepared:
     whole = [open_plane(job.image, channel, job.level) for channel in channels]
     region = job_region(job, whole[0])
     planes: list[Plane] = [Crop(plane, *region) for plane in whole]
+    choose_kernels(read_settings(settings).plain)  # refuse an unknown step before any work
     chosen = replace(read_settings(settings), scaling=scaling)
     plan = make_plan(settings, chosen, planes)
     folder = tempfile.TemporaryDirectory(prefix="tbscale-")
@@ -188,6 +191,7 @@ def read_settings(settings: dict[str, Scalar]) -> Settings:
         number(settings, "cellprob_threshold"),
         None if settings["niter"] is None else int(number(settings, "niter")),
         rules,
+        plain=parse_plain(str(settings["plain"] or "")),
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, shape_of
 from tbscale.engine.cells import Rules, first_decision, last_decision
+from tbscale.engine.kernels.choice import FAST, Kernels
 from tbscale.engine.owned import LabelSource, MergedLabels, OwnedStore
 from tbscale.engine.tasks import Holes, find_holes_of, join_holes, settle_holes
 
@@ -85,14 +86,14 @@ def with_zero(ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def collect_holes(
-    cells: CellTable, ids: NDArray[np.uint32], merged: LabelSource, width: int
+    cells: CellTable, ids: NDArray[np.uint32], merged: LabelSource, width: int, kernels: Kernels
 ) -> Holes:
     """Find and settle the holes of all cells, block by block."""
     new_id = with_zero(ids)
     found = []
     for begin, end in zip(cells.offsets, [*cells.offsets[1:], len(ids)], strict=True):
         mine = begin + np.flatnonzero(ids[begin:end])
-        found.append(find_holes_of(ids[mine], cells.box[mine], merged, new_id, width))
+        found.append(find_holes_of(ids[mine], cells.box[mine], merged, new_id, width, kernels))
     kept = np.flatnonzero(ids)
     box = np.zeros((len(kept), 4), np.int64)
     box[ids[kept] - 1] = cells.box[kept]
@@ -123,21 +124,29 @@ def apply_holes(
 
 
 def finish_blocks(
-    store: OwnedStore, block_count: int, plane_shape: tuple[int, int], rules: Rules
+    store: OwnedStore,
+    block_count: int,
+    plane_shape: tuple[int, int],
+    rules: Rules,
+    kernels: Kernels = FAST,
 ) -> PlaneLabels:
     """`finish_labels` on what the blocks stored."""
     cells = gather_cells(store, block_count)
     merged = MergedLabels(store, cells.regions, cells.offsets)
-    return finish_labels(cells, merged, plane_shape, rules)
+    return finish_labels(cells, merged, plane_shape, rules, kernels)
 
 
 def finish_labels(
-    cells: CellTable, merged: LabelSource, plane_shape: tuple[int, int], rules: Rules
+    cells: CellTable,
+    merged: LabelSource,
+    plane_shape: tuple[int, int],
+    rules: Rules,
+    kernels: Kernels = FAST,
 ) -> PlaneLabels:
     """Remove, fill, remove and number the cells of the whole plane as the reference does."""
     pixels, width = plane_shape[0] * plane_shape[1], plane_shape[1]
     ids = first_decision(cells.first, cells.area, cells.error, pixels, rules)
-    holes = collect_holes(cells, ids, merged, width)
+    holes = collect_holes(cells, ids, merged, width, kernels)
     area, first = apply_holes(ids, cells, holes, merged, width)
     final = last_decision(ids, first, area * (ids > 0), pixels, rules)
     index = np.zeros(int(ids.max(initial=0)) + 1, np.uint32)

@@ -13,7 +13,8 @@ from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, shape_of, wid
 from tbscale.engine.cells import Rules
 from tbscale.engine.frame import pad_rows, read_normalised, read_scaled
 from tbscale.engine.grid import plan_tiles
-from tbscale.engine.kernels.seeds import REACH_PX, find_seeds
+from tbscale.engine.kernels.choice import Kernels, choose_kernels
+from tbscale.engine.kernels.seeds import REACH_PX
 from tbscale.engine.memory import give_back_freed
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
@@ -53,6 +54,7 @@ class Settings:
     rules : which cells stay
     core_px : pixels of a block's core; the labels do not depend on it
     scaling : how large the network sees the plane
+    plain : steps that take their plain path, see `kernels.choice`; nor on this
     """
 
     tile_px: int = 224
@@ -63,6 +65,7 @@ class Settings:
     rules: Rules = field(default_factory=Rules)
     core_px: int = 2048
     scaling: Scaling = Scaling()  # noqa: RUF009, frozen and without state
+    plain: tuple[str, ...] = ()
 
     @property
     def iterations(self) -> int:
@@ -121,6 +124,7 @@ def follow_step(
     settings: Settings,
     flows: Flows,
     sinks: SinkStore,
+    kernels: Kernels,
     region_limit_px: int,
     clock: StepClock,
 ) -> None:
@@ -129,7 +133,7 @@ def follow_step(
         if sinks.reach_px(block.index) is not None:
             continue
         found, reach_px = follow_block(
-            block, flows, shape, FIRST_HALO_PX, settings.iterations, region_limit_px, clock
+            block, flows, shape, FIRST_HALO_PX, settings.iterations, kernels, region_limit_px, clock
         )
         with clock.step("write"):
             sinks.write(block.index, block.core, found, reach_px)
@@ -140,6 +144,7 @@ def seed_step(
     shape: tuple[int, int],
     sinks: SinkStore,
     seeds: SeedStore,
+    kernels: Kernels,
     region_limit_px: int,
     clock: StepClock,
 ) -> None:
@@ -152,7 +157,7 @@ def seed_step(
         with clock.step("read"):
             window = sinks.read(region)
         with clock.step("seeds"):
-            found = find_seeds(window, block.core)
+            found = kernels.find_seeds(window, block.core)
         with clock.step("write"):
             seeds.write(block.index, found)
 
@@ -165,6 +170,7 @@ def own_step(
     sinks: SinkStore,
     seeds: RankedSeeds,
     owned: OwnedStore,
+    kernels: Kernels,
     clock: StepClock,
 ) -> None:
     """Collect the cells of every block that is not done; `blocks` come with their halo."""
@@ -173,7 +179,7 @@ def own_step(
             continue
         region = widen(block.core, halo_px, shape)
         check = settings.rules.flow_threshold > 0
-        cells = own_block(region, block.core, shape, sinks, seeds, flows, check, clock)
+        cells = own_block(region, block.core, shape, sinks, seeds, flows, check, kernels, clock)
         with clock.step("write"):
             owned.write(block.index, cells)
 
@@ -218,16 +224,21 @@ def label_plane(
     blocks = plan_blocks(shape, settings.core_px)
     todo = blocks if order is None else tuple(blocks[k] for k in order)
     sinks, owned = SinkStore(folder, shape, settings.core_px), OwnedStore(folder)
+    kernels = choose_kernels(settings.plain)
     bar = partial(progress, unit="block", total=len(blocks))
-    follow_step(bar(todo, title="follow"), shape, settings, flows, sinks, region_limit_px, clock)
+    follow_step(
+        bar(todo, title="follow"), shape, settings, flows, sinks, kernels, region_limit_px, clock
+    )
     reach_px = [sinks.reach_px(b.index) or 0 for b in blocks]
     halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in todo]
     seeds = SeedStore(folder)
-    seed_step(bar(halos, title="seeds"), shape, sinks, seeds, region_limit_px, clock)
+    seed_step(bar(halos, title="seeds"), shape, sinks, seeds, kernels, region_limit_px, clock)
     check_cells(seeds.count(len(blocks)), halos, shape, region_limit_px)
     with clock.step("seeds"):
         ranked = rank_seeds(seeds.read_all(len(blocks)))
-    own_step(bar(halos, title="labels"), shape, settings, flows, sinks, ranked, owned, clock)
+    own_step(
+        bar(halos, title="labels"), shape, settings, flows, sinks, ranked, owned, kernels, clock
+    )
     del ranked  # as large as the table of cells
     with clock.step("fill"):
-        return finish_blocks(owned, len(blocks), shape, settings.rules)
+        return finish_blocks(owned, len(blocks), shape, settings.rules, kernels)

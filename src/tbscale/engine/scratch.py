@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import zarr
+from numba import njit
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 
 from tbscale.engine.blocks import Region
+from tbscale.engine.kernels.follow import NO_SINK
+from tbscale.engine.packed import PackedStore, write_whole
 from tbscale.engine.strips import Rows
 
 ROW_CHUNK_PX = 128
@@ -38,32 +39,9 @@ def sink_chunk_px(core_px: int) -> int:
     return size if size >= 64 else core_px
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a small file, complete or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
-
-
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON, complete or not at all."""
     write_whole(path, json.dumps(value).encode())
-
-
-def open_scratch(
-    path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: str, fill_value: Any
-) -> zarr.Array[Any]:
-    """Open a compressed array of this run, or create it."""
-    if (path / "zarr.json").is_file():
-        return zarr.open_array(path, mode="r+")
-    return zarr.create_array(
-        path,
-        shape=shape,
-        chunks=chunks,
-        dtype=dtype,
-        fill_value=fill_value,
-        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
-    )
 
 
 class Flows(Protocol):
@@ -106,8 +84,7 @@ class FlowStore:
         self._shape = shape
         self._done_file = folder / "flow-rows.json"
         chunks = (min(ROW_CHUNK_PX, shape[0]), min(COLUMN_CHUNK_PX, shape[1]))
-        self._flow = open_scratch(folder / "flow.zarr", (*shape, 2), (*chunks, 2), "float32", 0)
-        self._foreground = open_scratch(folder / "foreground.zarr", shape, chunks, "bool", False)
+        self._flow = PackedStore(folder / "flow", shape, chunks, "float32")
         self._chunk_px = chunks
         self._waiting = ArrayFlows(np.zeros((0, 0, 2), np.float32), np.zeros((0, 0), bool))
 
@@ -143,32 +120,50 @@ class FlowStore:
         self._waiting.flow[here] = mask_flow(values[0], values[1], foreground)
 
     def _write(self, start: int, stop: int) -> None:
-        """Store the waiting row of chunks, chunk by chunk, then note that its rows are done."""
-        rows, width = slice(start, stop), self._chunk_px[1]
-        for x in range(0, self._shape[1], width):
-            columns = slice(x, min(x + width, self._shape[1]))
-            self._flow[rows, columns] = self._waiting.flow[: stop - start, columns]
-            self._foreground[rows, columns] = self._waiting.foreground[: stop - start, columns]
+        """Store the waiting row of chunks, then note that its rows are done."""
+        region, waiting = (slice(start, stop), slice(0, self._shape[1])), self._waiting
+        self._flow.write(region, waiting.flow[: stop - start], waiting.foreground[: stop - start])
         write_json(self._done_file, {"rows": stop})
         if stop == self._shape[0]:
             self._waiting = ArrayFlows(np.zeros((0, 0, 2), np.float32), np.zeros((0, 0), bool))
 
     def read(self, region: Region) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Flow float32 (H, W, 2), pixels an iteration, and foreground bool (H, W)."""
-        return np.asarray(self._flow[region]), np.asarray(self._foreground[region])
+        return self._flow.read(region)
+
+
+@njit(nogil=True, cache=True)
+def _add_places(offsets, mask, y0, x0, sinks):  # type: ignore[no-untyped-def]
+    """Offsets int32 (H, W, 2) from the pixels to `sinks` int32 (2, H, W), in place."""
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if mask[y, x]:
+                sinks[0, y, x] = y0 + y + offsets[y, x, 0]
+                sinks[1, y, x] = x0 + x + offsets[y, x, 1]
+
+
+@njit(nogil=True, cache=True)
+def _take_places(sinks, y0, x0, offsets, mask):  # type: ignore[no-untyped-def]
+    """The reverse of `_add_places`."""
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if sinks[0, y, x] != NO_SINK:
+                mask[y, x] = True
+                offsets[y, x, 0] = sinks[0, y, x] - (y0 + y)
+                offsets[y, x, 1] = sinks[1, y, x] - (x0 + x)
 
 
 class SinkStore:
-    """The sink of every pixel, written core by core, read by region."""
+    """The sink of every pixel, written core by core, read by region.
+
+    Stored is how far the sink lies from its pixel: small numbers, two bytes each.
+    """
 
     def __init__(self, folder: Path, shape: tuple[int, int], core_px: int) -> None:
         self._folder = folder / "follow"
         self._folder.mkdir(exist_ok=True)
         chunk = sink_chunk_px(core_px)
-        lowest = int(np.iinfo(np.int32).min)
-        self._sinks = open_scratch(
-            folder / "sinks.zarr", (2, *shape), (2, chunk, chunk), "int32", lowest
-        )
+        self._offsets = PackedStore(folder / "sinks", shape, (chunk, chunk), "int32")
 
     def reach_px(self, index: int) -> int | None:
         """Largest distance from a pixel of this block's core to its sink; None if not done."""
@@ -177,12 +172,18 @@ class SinkStore:
 
     def write(self, index: int, core: Region, sinks: NDArray[np.int32], reach_px: int) -> None:
         """Store the sinks of a core, then note that the block is done."""
-        self._sinks[:, core[0], core[1]] = sinks
+        shape = sinks.shape[1:]
+        offsets, mask = np.zeros((*shape, 2), np.int32), np.zeros(shape, np.bool_)
+        _take_places(sinks, core[0].start, core[1].start, offsets, mask)
+        self._offsets.write(core, offsets, mask)
         write_json(self._folder / f"{index}.json", {"reach_px": reach_px})
 
     def read(self, region: Region) -> NDArray[np.int32]:
         """Sinks int32 (2, H, W), plane coordinates."""
-        return np.asarray(self._sinks[:, region[0], region[1]])
+        offsets, mask = self._offsets.read(region)
+        sinks = np.full((2, *mask.shape), NO_SINK, np.int32)
+        _add_places(offsets, mask, region[0].start, region[1].start, sinks)
+        return sinks
 
 
 class SeedStore:

@@ -15,6 +15,7 @@ import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
 from tbscale.engine.device import check_device
+from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, GRADES, Network, weakest
 from tbscale.engine.network import make_network as make_network_of
@@ -122,6 +123,7 @@ def segment(
         pixel_size_um = image.pixel_size_um if request.level == 0 else None
     check_label_path(request.out)
     check_device(request.device)
+    choose_kernels(request.settings.plain)  # refuse an unknown step before any work
     if request.core_px is None and not restart:
         request = replace(request, core_px=started_core_px(workdir_path(request.out)))
     weights = resolve_model(request.model)

@@ -13,10 +13,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Block, Region, shape_of, widen
-from tbscale.engine.kernels.fill import find_holes, hole_mask
-from tbscale.engine.kernels.flow_qc import flow_errors, pixels_by_label
-from tbscale.engine.kernels.follow import follow
-from tbscale.engine.kernels.seeds import RIVAL_PX, label_owned
+from tbscale.engine.kernels.choice import Kernels
+from tbscale.engine.kernels.fill import hole_mask
+from tbscale.engine.kernels.flow_qc import pixels_by_label
+from tbscale.engine.kernels.seeds import RIVAL_PX
 from tbscale.engine.owned import LabelSource, Owned
 from tbscale.engine.scratch import Flows, SinkStore
 from tbscale.engine.seed_order import RankedSeeds
@@ -50,6 +50,7 @@ def follow_block(
     plane_shape: tuple[int, int],
     halo_px: int,
     niter: int,
+    kernels: Kernels,
     region_limit_px: int,
     clock: StepClock,
 ) -> tuple[NDArray[np.int32], int]:
@@ -67,7 +68,7 @@ def follow_block(
             flow, foreground = flows.read(region)
         with clock.step("follow"):
             origin = (region[0].start, region[1].start)
-            sinks, escaped, reach_px = follow(
+            sinks, escaped, reach_px = kernels.follow(
                 flow, foreground, origin, plane_shape, block.core, niter
             )
         if not escaped:
@@ -83,6 +84,7 @@ def own_block(
     seeds: RankedSeeds,
     flows: Flows,
     check_flows: bool,
+    kernels: Kernels,
     clock: StepClock,
 ) -> Owned:
     """Collect the cells whose seed lies in a core, whole, and check their flow.
@@ -96,7 +98,7 @@ def own_block(
     with clock.step("read"):
         window = sinks.read(region)
     with clock.step("seeds"):
-        labels, count = label_owned(window, core, *seeds.near(core, RIVAL_PX))
+        labels, count = kernels.label_owned(window, core, *seeds.near(core, RIVAL_PX))
         del window
         region, labels = crop(region, labels)
         start, at = pixels_by_label(labels, count)
@@ -108,7 +110,7 @@ def own_block(
         with clock.step("read"):
             flow, _ = flows.read(region)
         with clock.step("flow_qc"):
-            error = flow_errors(labels, count, flow)
+            error = kernels.flow_errors(labels, count, flow)
     return Owned(region, labels, first, area, error, box)
 
 
@@ -192,6 +194,7 @@ def find_holes_of(
     labels: LabelSource,
     new_id: NDArray[np.uint32],
     plane_width: int,
+    kernels: Kernels,
 ) -> Holes:
     """Find the holes of the cells of one block.
 
@@ -208,7 +211,7 @@ def find_holes_of(
     region = (slice(y0, int(box[:, 1].max())), slice(x0, int(box[:, 3].max())))
     window = labels.read(region, new_id)
     local = box - np.array([y0, y0, x0, x0])
-    index, at, victim = find_holes(window, cells, local)
+    index, at, victim = kernels.find_holes(window, cells, local)
     width = window.shape[1]
     return Holes(
         cells[index], (at // width + y0) * plane_width + at % width + x0, victim.astype(np.uint32)

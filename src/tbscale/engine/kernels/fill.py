@@ -7,7 +7,7 @@ touch at their sides, not at their corners.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 
@@ -57,9 +57,39 @@ def hole_mask(window: NDArray[np.uint32], label: int) -> NDArray[np.bool_]:
     return holes
 
 
+@njit(nogil=True, parallel=True, cache=True)
+def _count_holes(labels, ids, boxes):  # type: ignore[no-untyped-def]
+    """Hole pixels of each cell, int64 (n,)."""
+    counts = np.zeros(ids.size, np.int64)
+    for k in prange(ids.size):
+        y0, y1, x0, x1 = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
+        if y1 - y0 >= 3 and x1 - x0 >= 3:
+            counts[k] = _hole_mask(labels[y0:y1, x0:x1], ids[k]).sum()
+    return counts
+
+
 @njit(nogil=True, cache=True)
-def find_holes(labels, ids, boxes):  # type: ignore[no-untyped-def]
-    """Find the holes of the cells `ids`.
+def _list_holes(labels, ids, boxes, with_holes, total):  # type: ignore[no-untyped-def]
+    """The hole pixels of the cells at the indices `with_holes`; `total` of them."""
+    cell, at = np.empty(total, np.int64), np.empty(total, np.int64)
+    victim = np.empty(total, np.uint32)
+    width, n = labels.shape[1], 0
+    for k in with_holes:
+        y0, y1, x0, x1 = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
+        holes = _hole_mask(labels[y0:y1, x0:x1], ids[k])
+        for y in range(y1 - y0):
+            for x in range(x1 - x0):
+                if holes[y, x]:
+                    cell[n], at[n] = k, (y0 + y) * width + x0 + x
+                    victim[n] = labels[y0 + y, x0 + x]
+                    n += 1
+    return cell, at, victim
+
+
+def find_holes(
+    labels: NDArray[np.uint32], ids: NDArray[np.uint32], boxes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32]]:
+    """Find the holes of the cells `ids`; cells without any are looked at once and left alone.
 
     Parameters
     ----------
@@ -73,21 +103,9 @@ def find_holes(labels, ids, boxes):  # type: ignore[no-untyped-def]
     at : int64, its raster index within `labels`
     victim : uint32, the label found there, 0 for background
     """
-    cell, at, victim = (
-        [np.int64(0) for _ in range(0)],
-        [np.int64(0) for _ in range(0)],
-        [np.uint32(0) for _ in range(0)],
+    counts = _count_holes(labels, ids, boxes)
+    with_holes = np.flatnonzero(counts)
+    found: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32]] = _list_holes(
+        labels, ids, boxes, with_holes, int(counts.sum())
     )
-    width = labels.shape[1]
-    for k in range(ids.size):
-        y0, y1, x0, x1 = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
-        if y1 - y0 < 3 or x1 - x0 < 3:
-            continue
-        holes = _hole_mask(labels[y0:y1, x0:x1], ids[k])
-        for y in range(y1 - y0):
-            for x in range(x1 - x0):
-                if holes[y, x]:
-                    cell.append(np.int64(k))
-                    at.append((y0 + y) * width + x0 + x)
-                    victim.append(labels[y0 + y, x0 + x])
-    return np.array(cell), np.array(at), np.array(victim)
+    return found

@@ -6,9 +6,10 @@ added, and the bilinear interpolation is of mixed precision. As numba types the 
 w is float32 but 1 - w is float64, so a product is rounded to float32 until it meets a 1 - w. Both
 kinds of rounding are kept: all float32 or all float64 moves some pixels to another cell.
 
-Here each pixel is followed on its own with the same arithmetic, so the flow around one cell stays
-in cache, and it stops at an exact fixed point or an exact cycle of two, where the remaining
-iterations change nothing but the phase.
+Here the pixels of one small tile are followed together, so the flow around them stays in cache and
+the processor works on many of them at once, none waiting for another. A pixel stops at an exact
+fixed point or an exact cycle of two, where the remaining iterations change nothing but the phase:
+most need a dozen of the reference's 200.
 """
 
 from __future__ import annotations
@@ -18,73 +19,144 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 NO_SINK = np.int32(-2147483648)  # background, or a pixel that left the region
+TILE_Y, TILE_X = 16, 64  # pixels followed together: their state stays in the first-level cache
 
 
 @njit(nogil=True, inline="always")
-def _interpolate(flow, a, b, c, d, k, wy, wx):  # type: ignore[no-untyped-def]
-    """Bilinear interpolation of component k, in the mixed precision of the reference."""
+def _mix(upper_left, upper_right, lower_left, lower_right, wy, wx):  # type: ignore[no-untyped-def]
+    """Bilinear interpolation in the mixed precision of the reference; all values float32."""
     uy, ux = 1 - np.float64(wy), 1 - np.float64(wx)
-    lower = np.float32(flow[c, b, k] * wy)
-    corner = np.float32(np.float32(flow[c, d, k] * wy) * wx)
+    lower = np.float32(lower_left * wy)
+    corner = np.float32(np.float32(lower_right * wy) * wx)
     return np.float32(
-        np.float64(flow[a, b, k]) * uy * ux
-        + np.float64(flow[a, d, k]) * uy * np.float64(wx)
+        np.float64(upper_left) * uy * ux
+        + np.float64(upper_right) * uy * np.float64(wx)
         + np.float64(lower) * ux
         + np.float64(corner)
     )
 
 
-@njit(nogil=True, inline="always")
-def _follow_one(flow, y0, x0, plane_y, plane_x, y, x, niter):  # type: ignore[no-untyped-def]
-    """Follow one pixel; returns (sink_y, sink_x, inside)."""
-    height, width = flow.shape[:2]
-    py, px = np.float32(y), np.float32(x)
-    before_y, before_x = np.float32(-1), np.float32(-1)
-    bottom, right = np.float32(plane_y - 1), np.float32(plane_x - 1)
-    zero = np.float32(0)
-    t = 0
-    while t < niter:
-        fy, fx = np.int32(py), np.int32(px)
-        wy, wx = np.float32(py - np.float32(fy)), np.float32(px - np.float32(fx))
-        a, b = fy - y0, fx - x0
-        c, d = min(plane_y - 1, fy + 1) - y0, min(plane_x - 1, fx + 1) - x0
-        if a < 0 or b < 0 or c >= height or d >= width:
-            return 0, 0, False
-        step_y = _interpolate(flow, a, b, c, d, 0, wy, wx)
-        step_x = _interpolate(flow, a, b, c, d, 1, wy, wx)
-        ny = min(bottom, max(zero, np.float32(py + step_y)))
-        nx = min(right, max(zero, np.float32(px + step_x)))
-        t += 1
-        if ny == py and nx == px:
-            break
-        if ny == before_y and nx == before_x:
-            if (niter - t) % 2 == 0:
-                py, px = ny, nx
-            break
-        before_y, before_x = py, px
-        py, px = ny, nx
-    return np.int32(py), np.int32(px), True
+@njit(nogil=True)
+def _advance(flow, width, origin, last, seen, here, there, gone, n):  # type: ignore[no-untyped-def]
+    """Move `n` pixels by one iteration, from `here` to `there`, both float32 (2, capacity).
+
+    `flow` is flat, `width` that of the region; `last` is the plane's and `seen` the region's last
+    pixel (y, x). A pixel that needs flow from beyond the region is marked in `gone`. Indices are
+    unsigned and clipped, so that no access needs a check and the loop has no branch.
+    """
+    y0, x0 = np.int32(origin[0]), np.int32(origin[1])
+    plane_y, plane_x = np.int32(last[0] - origin[0]), np.int32(last[1] - origin[1])
+    bottom, right = np.float32(last[0]), np.float32(last[1])
+    end_y, end_x = np.int32(seen[0]), np.int32(seen[1])
+    one, two, pitch = np.uintp(1), np.uintp(2), np.uintp(2 * width)
+    none, zero = np.int32(0), np.float32(0)
+    for k in range(n):
+        y, x = here[0, k], here[1, k]
+        fy, fx = np.int32(y), np.int32(x)
+        wy, wx = np.float32(y - np.float32(fy)), np.float32(x - np.float32(fx))
+        a, b = np.int32(fy - y0), np.int32(fx - x0)
+        c, d = min(plane_y, np.int32(a + 1)), min(plane_x, np.int32(b + 1))
+        gone[k] = (a < 0) | (b < 0) | (c > end_y) | (d > end_x)
+        upper = np.uintp(min(max(a, none), end_y)) * pitch
+        lower = np.uintp(min(max(c, none), end_y)) * pitch
+        left = np.uintp(min(max(b, none), end_x)) * two
+        right_ = np.uintp(min(max(d, none), end_x)) * two
+        p, q, r, s = upper + left, upper + right_, lower + left, lower + right_
+        ny = np.float32(y + _mix(flow[p], flow[q], flow[r], flow[s], wy, wx))
+        nx = np.float32(
+            x + _mix(flow[p + one], flow[q + one], flow[r + one], flow[s + one], wy, wx)
+        )
+        there[0, k] = min(bottom, max(zero, ny))
+        there[1, k] = min(right, max(zero, nx))
+
+
+@njit(nogil=True)
+def _settle(left, who, before, here, there, gone, n, sinks):  # type: ignore[no-untyped-def]
+    """Write the sinks of the pixels that have come to rest, close the ranks of the others.
+
+    `left` is the number of iterations left. Returns (pixels still moving, pixels that escaped).
+    """
+    moving, escaped = 0, 0
+    columns = sinks.shape[2]
+    for k in range(n):
+        y, x = there[0, k], there[1, k]
+        oy, ox = here[0, k], here[1, k]
+        fixed = (y == oy) & (x == ox)
+        cycle = (y == before[0, k]) & (x == before[1, k])
+        if gone[k]:
+            escaped += 1
+        elif fixed | cycle | (left == 0):
+            if cycle & (left % 2 == 1):
+                y, x = oy, ox
+            sinks[0, who[k] // columns, who[k] % columns] = np.int32(y)
+            sinks[1, who[k] // columns, who[k] % columns] = np.int32(x)
+        else:
+            who[moving] = who[k]
+            before[0, moving], before[1, moving] = oy, ox
+            here[0, moving], here[1, moving] = y, x
+            moving += 1
+    return moving, escaped
+
+
+@njit(nogil=True)
+def _gather(foreground, origin, core, tile, who, before, here, columns):  # type: ignore[no-untyped-def]
+    """Collect the foreground of a tile, (first row, stop, first column, stop) of the core."""
+    n = 0
+    for r in range(tile[0], tile[1]):
+        for k in range(tile[2], tile[3]):
+            y, x = core[0] + r, core[1] + k
+            if foreground[y - origin[0], x - origin[1]]:
+                who[n] = r * columns + k
+                here[0, n], here[1, n] = y, x
+                before[0, n], before[1, n] = -1, -1
+                n += 1
+    return n
 
 
 @njit(nogil=True, parallel=True, cache=True)
-def _follow(flow, foreground, y0, x0, plane_y, plane_x, core, niter, sinks):  # type: ignore[no-untyped-def]
-    """Fill `sinks` over the core; returns (escaped, reach) for each row of the core."""
+def _follow(flow, foreground, origin, last, core, niter, sinks):  # type: ignore[no-untyped-def]
+    """Fill `sinks` over the core; returns (escaped, pixel-iterations) for each row of tiles."""
     rows, columns = sinks.shape[1:]
-    escaped = np.zeros(rows, np.int64)
+    strips = (rows + TILE_Y - 1) // TILE_Y
+    escaped, work = np.zeros(strips, np.int64), np.zeros(strips, np.int64)
+    flat, width = flow.reshape(-1), flow.shape[1]
+    seen = (flow.shape[0] - 1, flow.shape[1] - 1)
+    for strip in prange(strips):
+        who = np.empty(TILE_Y * TILE_X, np.int64)
+        gone = np.empty(TILE_Y * TILE_X, np.bool_)
+        before, here, there = (
+            np.empty((2, TILE_Y * TILE_X), np.float32),
+            np.empty((2, TILE_Y * TILE_X), np.float32),
+            np.empty((2, TILE_Y * TILE_X), np.float32),
+        )
+        top = strip * TILE_Y
+        for left in range(0, columns, TILE_X):
+            tile = (top, min(top + TILE_Y, rows), left, min(left + TILE_X, columns))
+            n = _gather(foreground, origin, core, tile, who, before, here, columns)
+            t = 0
+            while n > 0 and t < niter:
+                t += 1
+                work[strip] += n
+                _advance(flat, width, origin, last, seen, here, there, gone, n)
+                n, lost = _settle(niter - t, who, before, here, there, gone, n, sinks)
+                escaped[strip] += lost
+    return escaped, work
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def _reach(sinks, core):  # type: ignore[no-untyped-def]
+    """Largest distance from a pixel to its sink along either axis, for each row of the core."""
+    rows, columns = sinks.shape[1:]
     reach = np.zeros(rows, np.int64)
     for r in prange(rows):
+        furthest = np.int64(0)
         for k in range(columns):
-            y, x = core[0] + r, core[1] + k
-            if not foreground[y - y0, x - x0]:
-                continue
-            sy, sx, inside = _follow_one(flow, y0, x0, plane_y, plane_x, y, x, niter)
-            if inside:
-                sinks[0, r, k] = sy
-                sinks[1, r, k] = sx
-                reach[r] = max(reach[r], abs(sy - y), abs(sx - x))
-            else:
-                escaped[r] += 1
-    return escaped, reach
+            if sinks[0, r, k] != NO_SINK:
+                dy = abs(np.int64(sinks[0, r, k]) - (core[0] + r))
+                dx = abs(np.int64(sinks[1, r, k]) - (core[1] + k))
+                furthest = max(furthest, dy, dx)
+        reach[r] = furthest
+    return reach
 
 
 def follow(
@@ -112,17 +184,24 @@ def follow(
     escaped : pixels whose path left the region, so that their sink is unknown
     reach_px : largest distance, along either axis, from a pixel to its sink
     """
+    sinks, escaped, _ = follow_counted(flow, foreground, origin, plane_shape, core, niter)
+    start = (core[0].start, core[1].start)
+    return sinks, escaped, int(_reach(sinks, start).max(initial=0))
+
+
+def follow_counted(
+    flow: NDArray[np.float32],
+    foreground: NDArray[np.bool_],
+    origin: tuple[int, int],
+    plane_shape: tuple[int, int],
+    core: tuple[slice, slice],
+    niter: int,
+) -> tuple[NDArray[np.int32], int, int]:
+    """`follow` with the work it took: sinks, escaped, and pixels times iterations."""
     shape = (core[0].stop - core[0].start, core[1].stop - core[1].start)
     sinks = np.full((2, *shape), NO_SINK, np.int32)
-    if not foreground.any():
-        return sinks, 0, 0
-    escaped, reach = _follow(
-        flow,
-        foreground,
-        *origin,
-        *plane_shape,
-        np.array([core[0].start, core[1].start]),
-        niter,
-        sinks,
-    )
-    return sinks, int(escaped.sum()), int(reach.max(initial=0))
+    last = (plane_shape[0] - 1, plane_shape[1] - 1)
+    start = (core[0].start, core[1].start)
+    flow = np.ascontiguousarray(flow)
+    escaped, work = _follow(flow, foreground, origin, last, start, niter, sinks)
+    return sinks, int(escaped.sum()), int(work.sum())

@@ -1,0 +1,95 @@
+"""The benchmark scripts: what they compute is right, and they leave a record that loads."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import label as number_components
+
+from tbscale.bench.agreement import compare_labels, count_overlaps
+from tbscale.bench.records import load_records
+from tbscale.images.datasets import DATASETS
+from tbscale.images.standin.writer import StandIn, write_stand_in
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module
+
+
+def spots(shape=(150, 170), pitch=10):
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    inside = np.hypot(y % pitch - pitch // 2, x % pitch - pitch // 2) < 4
+    return number_components(inside)[0].astype(np.uint32)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_crops_that_see_the_same_cells_stitch_to_the_whole(script, threshold):
+    traps, whole = script("traps"), spots()
+    cut = traps.Cut(64, 24)
+    parts = []
+    for region in cut.regions(whole.shape):
+        part = np.unique(whole[region], return_inverse=True)[1].reshape(whole[region].shape)
+        parts.append((region, part))  # ids of its own
+    stitched = traps.stitch(parts, whole.shape, threshold)
+    assert len(parts) > 6
+    assert compare_labels(stitched, whole).grade in ("bit", "partition")
+
+
+def test_touching_is_not_enough_where_an_iou_is_asked_for(script):
+    traps = script("traps")
+    left, right = np.zeros((20, 40), np.int64), np.zeros((20, 40), np.int64)
+    left[5:15, 10:30], right[14:20, 10:30] = 1, 1  # one row in common
+    regions = [(slice(0, 20), slice(0, 40)), (slice(0, 30), slice(0, 40))]
+    grown = np.vstack([right, np.ones((10, 40), np.int64)])
+    touching = traps.stitch([(regions[0], left), (regions[1], grown)], (30, 40), 0.0)
+    apart = traps.stitch([(regions[0], left), (regions[1], grown)], (30, 40), 0.5)
+    assert len(np.unique(touching)) == 2
+    assert len(np.unique(apart)) == 3
+
+
+def test_the_last_crop_reaches_the_end(script):
+    regions = script("traps").Cut(64, 24).regions((64, 105))
+    assert [(r[0].stop, r[1].start, r[1].stop) for r in regions] == [
+        (64, 0, 64), (64, 40, 104), (64, 80, 105),
+    ]  # fmt: skip
+
+
+def test_equal_cells_and_their_distance(script):
+    traps, whole = script("traps"), spots((100, 100))
+    other = whole.copy()
+    other[whole == whole[45, 45]] = 0  # gone
+    other[np.argwhere(whole == whole[5, 5])[0][0], 5] = 0  # one pixel less
+    equal = traps.equal_cells(count_overlaps(other, whole))
+    assert equal.sum() == len(equal) - 2
+    away = traps.distances(whole)
+    assert away[whole[5, 5] - 1] == pytest.approx(0.89, abs=0.01)
+    assert away[whole[45, 45] - 1] == pytest.approx(0.09, abs=0.01)
+
+
+def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
+    image = tmp_path / "small.ome.tif"
+    crop = (slice(1024, 1184), slice(1024, 1184))
+    write_stand_in(StandIn(DATASETS["exemplar-001"], channels=1, crop=crop), image)
+    options = ["--image", str(image), "--flows", "labels", "--repeats", "2"]
+    options += ["--scratch", str(tmp_path / "flows"), "--out", str(tmp_path / "results")]
+    script("steps").main(["exemplar-001", *options])
+    (record,) = load_records(tmp_path / "results")
+    measures = {(one.name, one.subject): one.value for one in record.measures}
+    assert record.experiment == "steps"
+    assert record.result is not None
+    assert record.result.agreements[0].grade == "bit"
+    assert record.result.cells > 10
+    for step in ("follow", "seeds", "flow_qc", "fill", "together"):
+        for engine in ("fast", "plain"):
+            assert measures["grade-bit", f"{step}/{engine}"] == 1
+            assert measures["ratio", f"{step}/{engine}/cellpose-3"] > 0
+    assert measures["largest-error-difference", "flow_qc/fast"] <= 1e-9
+    assert (
+        measures["pixel-iterations", "follow/fast"]
+        < measures["pixel-iterations", "follow/cellpose-3"]
+    )
