@@ -24,6 +24,11 @@ RUNTIME_BYTES = int(0.60 * GIB)
 # activations of the convolutional network; measured 0.62 GiB for 8 tiles of 224 px, rounded up
 NETWORK_BYTES_PER_TILE_PX = 1900
 BYTES_PER_CELL = 220
+# the arrays of a table of cells: shapes 40, areas and one channel's sums and means 24
+TABLE_BYTES_PER_CELL = 64
+TABLE_WINDOW_BYTES = 1024 * 1024 * (4 + 4 + 8 + 8)  # labels, their copy, pixels, pixels to add
+TABLE_LIBRARY_BYTES = 96 * 2**20  # pyarrow and a group of rows
+REPORT_BYTES = 192 * 2**20  # matplotlib, figures, crops
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 
 
@@ -33,8 +38,8 @@ class Projection:
 
     Attributes
     ----------
-    limits_bytes, network_bytes, blocks_bytes, cells_bytes : what each stage holds at its peak,
-        beyond the runtime
+    limits_bytes, network_bytes, blocks_bytes, cells_bytes, table_bytes : what each stage holds at
+        its peak, beyond the runtime
     scratch_bytes : on disk, at most
     output_bytes : labels on disk, uncompressed, without the pyramid
     """
@@ -45,11 +50,17 @@ class Projection:
     cells_bytes: int
     scratch_bytes: int
     output_bytes: int
+    table_bytes: int = 0
 
     @property
     def peak_bytes(self) -> int:
         """Memory of the whole process at its highest."""
-        stages = (self.limits_bytes, self.network_bytes, self.blocks_bytes + self.cells_bytes)
+        stages = (
+            self.limits_bytes,
+            self.network_bytes,
+            self.blocks_bytes + self.cells_bytes,
+            self.table_bytes,
+        )
         return RUNTIME_BYTES + max(stages)
 
 
@@ -79,6 +90,8 @@ def project(
     channels: int,
     pixel_bytes: int,
     cache_bytes: int,
+    table_cache_bytes: int | None = None,
+    report: bool = False,
 ) -> Projection:
     """Project what a run needs.
 
@@ -88,6 +101,8 @@ def project(
     channels : planes read, 1 or 2
     pixel_bytes : of the stored pixels
     cache_bytes : decoded chunks that are kept while rows are read
+    table_cache_bytes : the same while a table of cells is made; None without one
+    report : a page is made after the run
     """
     height, width = shape
     area = height * width
@@ -101,14 +116,27 @@ def project(
     batch = batch_size * tile * tile * NETWORK_BYTES_PER_TILE_PX
     side = min(core_px + 2 * TYPICAL_HALO_PX, max(shape))
     region = min(side, height) * min(side, width)
-    cells = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
+    count = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000
     return Projection(
         limits_bytes=limits + cache_bytes,
         network_bytes=sums + rows + finished + batch + cache_bytes,
         blocks_bytes=region * REGION_BYTES_PER_PX,
-        cells_bytes=cells,
+        cells_bytes=count * BYTES_PER_CELL,
         scratch_bytes=area * (8 + 1 + 8 + 4),
         output_bytes=area * 4,
+        table_bytes=max(
+            project_table(count, table_cache_bytes),
+            REPORT_BYTES + project_table(count, cache_bytes) if report else 0,
+        ),
+    )
+
+
+def project_table(cell_count: int, cache_bytes: int | None) -> int:
+    """Bytes that measuring cells needs beyond the runtime; 0 where none are measured."""
+    if cache_bytes is None:
+        return 0
+    return (
+        TABLE_LIBRARY_BYTES + TABLE_WINDOW_BYTES + cache_bytes + cell_count * TABLE_BYTES_PER_CELL
     )
 
 
@@ -122,6 +150,8 @@ def plan_segmentation(
     channels: int = 1,
     pixel_bytes: int = 2,
     cache_bytes: int = 0,
+    table_cache_bytes: int | None = None,
+    report: bool = False,
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -138,7 +168,17 @@ def plan_segmentation(
     grid = plan_tiles(shape, tile_px, overlap)
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
     for size in sizes:
-        projection = project(shape, grid, size, batch_size, channels, pixel_bytes, cache_bytes)
+        projection = project(
+            shape,
+            grid,
+            size,
+            batch_size,
+            channels,
+            pixel_bytes,
+            cache_bytes,
+            table_cache_bytes,
+            report,
+        )
         if projection.peak_bytes <= budget_bytes:
             blocks = plan_blocks(shape, size)
             return Plan(shape, grid, size, blocks, budget_bytes, projection)
@@ -151,6 +191,7 @@ def refusal(shape: tuple[int, int], projection: Projection, core_px: int, budget
         "limits": projection.limits_bytes,
         "network": projection.network_bytes,
         "blocks": projection.blocks_bytes + projection.cells_bytes,
+        "table": projection.table_bytes,
     }
     worst = max(needs, key=lambda name: needs[name])
     peak = projection.peak_bytes
