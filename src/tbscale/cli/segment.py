@@ -35,6 +35,17 @@ def run_segment(
     ] = "exact",
     memory: Annotated[str | None, typer.Option(help="Budget, such as 4GiB.")] = None,
     core_px: Annotated[int | None, typer.Option(help="Core of a block, pixels.")] = None,
+    cells: Annotated[
+        Path | None, typer.Option(help="Table with one row a cell: NAME.csv or NAME.parquet.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Channel whose mean goes into the table, index or name; may be repeated. "
+            "Default: every channel of the image, as in MCMICRO."
+        ),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Page to look at: NAME.html.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart/--resume", help="Drop a started run.")
     ] = False,
@@ -44,11 +55,13 @@ def run_segment(
 
     Killed at any moment, the same command continues. The output appears when it is complete.
     """
+    from tbscale.api import run_request
     from tbscale.engine.cells import Rules
     from tbscale.engine.memory import parse_bytes
     from tbscale.engine.plan import GIB
     from tbscale.engine.run import Settings
-    from tbscale.engine.segmentation import Request, open_planes, plan_request, segment
+    from tbscale.engine.segmentation import Request, check_request, open_planes, plan_request
+    from tbscale.engine.table.task import open_measured
     from tbscale.images.open import open_image
 
     settings = Settings(
@@ -69,17 +82,26 @@ def run_segment(
         memory_bytes=None if memory is None else parse_bytes(memory),
         core_px=core_px,
         network=network,
+        cells=cells,
+        measure=tuple(measure) if measure else None,
+        report=report,
     )
     if dry_run:
+        check_request(request)
         with open_image(image) as opened:
-            planned = plan_request(request, open_planes(opened, request))
+            measured = open_measured(opened, request.measure, level) if cells else ()
+            planned = plan_request(request, open_planes(opened, request), measured)
         typer.echo(describe_plan(planned))
         return
-    result = segment(request, restart)
+    result = run_request(request, restart)
     typer.echo(
         f"{result.cell_count} cells in {result.out}, {result.wall_s:.1f} s, projected peak "
-        f"{result.plan.projection.peak_bytes / GIB:.2f} GiB"
+        f"{result.plan.projection.peak_bytes / GIB:.2f} GiB, "
+        f"measured {result.peak_rss_bytes / GIB:.2f} GiB"
     )
+    for made in (result.cells, result.report):
+        if made is not None:
+            typer.echo(str(made))
 
 
 def describe_plan(plan: object) -> str:

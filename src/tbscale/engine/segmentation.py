@@ -14,6 +14,7 @@ from tqdm import tqdm
 import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
+from tbscale.engine.check import check_numbers
 from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, GRADES, Network
 from tbscale.engine.network import make_network as make_network_of
@@ -27,7 +28,7 @@ from tbscale.engine.table.file import check_table_path
 from tbscale.engine.table.task import Measured, open_measured, was_written_to, write_table
 from tbscale.engine.weights import Weights, resolve_model
 from tbscale.engine.workdir import WorkDir, workdir_path
-from tbscale.errors import PlanError
+from tbscale.errors import PlanError, RunError
 from tbscale.images.cached_plane import row_of_chunks_bytes
 from tbscale.images.image import Image
 from tbscale.images.labels_out.writer import LabelWriter, check_label_path, open_label_writer
@@ -128,8 +129,7 @@ def segment(
     """
     started = time.perf_counter()
     clock = StepClock()
-    check_label_path(request.out)
-    check_cells(request)
+    check_request(request)
     with open_image(request.image) as image:
         planes = open_planes(image, request)
         measured = open_measured(image, request.measure, request.level) if request.cells else ()
@@ -173,8 +173,22 @@ def segment(
     )
 
 
+def check_request(request: Request) -> None:
+    """Refuse what cannot be run or written, before any work is done."""
+    check_label_path(request.out)
+    check_numbers(request.settings, request.diameter, request.core_px)
+    check_cells(request)
+
+
 def check_cells(request: Request) -> None:
-    """Refuse a table of cells that cannot be written, before any work is done."""
+    """Refuse a table of cells that cannot be written, before any work is done.
+
+    Raises
+    ------
+    RunError : see `check_table_path`; or channels to measure without a table
+    """
+    if request.cells is None and request.measure is not None:
+        raise RunError("--measure says what the table of cells holds; pass --cells FILE too")
     if request.cells is not None:
         earlier = was_written_to(workdir_path(request.out), request.cells)
         check_table_path(request.cells, request.out, earlier)
