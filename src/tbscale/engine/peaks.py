@@ -44,7 +44,7 @@ class PeakSampler:
         is taken where it has grown since, else the largest sample.
         """
         now = lifetime_peak_bytes()
-        return now if now > self._before else self._sampled
+        return max(now, self._sampled) if now > self._before else self._sampled
 
     def __enter__(self) -> PeakSampler:
         self._thread = threading.Thread(target=self._sample, name="peaks", daemon=True)

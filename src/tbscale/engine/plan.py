@@ -29,6 +29,7 @@ TABLE_BYTES_PER_CELL = 64
 TABLE_WINDOW_BYTES = 1024 * 1024 * (4 + 4 + 8 + 8)  # labels, their copy, pixels, pixels to add
 TABLE_LIBRARY_BYTES = 96 * 2**20  # pyarrow and a group of rows
 REPORT_BYTES = 192 * 2**20  # matplotlib, figures, crops
+REPORT_BYTES_PER_CELL = 48  # means, centroids and bins, beyond the table's
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 
 
@@ -116,17 +117,17 @@ def project(
     batch = batch_size * tile * tile * NETWORK_BYTES_PER_TILE_PX
     side = min(core_px + 2 * TYPICAL_HALO_PX, max(shape))
     region = min(side, height) * min(side, width)
-    count = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000
+    cell_count = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000
     return Projection(
         limits_bytes=limits + cache_bytes,
         network_bytes=sums + rows + finished + batch + cache_bytes,
         blocks_bytes=region * REGION_BYTES_PER_PX,
-        cells_bytes=count * BYTES_PER_CELL,
+        cells_bytes=cell_count * BYTES_PER_CELL,
         scratch_bytes=area * (8 + 1 + 8 + 4),
         output_bytes=area * 4,
         table_bytes=max(
-            project_table(count, table_cache_bytes),
-            REPORT_BYTES + project_table(count, cache_bytes) if report else 0,
+            project_table(cell_count, table_cache_bytes),
+            project_report(cell_count, cache_bytes) if report else 0,
         ),
     )
 
@@ -138,6 +139,12 @@ def project_table(cell_count: int, cache_bytes: int | None) -> int:
     return (
         TABLE_LIBRARY_BYTES + TABLE_WINDOW_BYTES + cache_bytes + cell_count * TABLE_BYTES_PER_CELL
     )
+
+
+def project_report(cell_count: int, cache_bytes: int) -> int:
+    """Bytes that the page needs beyond the runtime."""
+    own = REPORT_BYTES + cell_count * REPORT_BYTES_PER_CELL
+    return own + project_table(cell_count, cache_bytes)
 
 
 def plan_segmentation(

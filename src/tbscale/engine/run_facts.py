@@ -7,6 +7,7 @@ machine or a folder. Times and memory end where the labels are written, before t
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import psutil
@@ -36,12 +37,17 @@ def run_facts(
         },
         "plan": plan_facts(plan),
         "machine": {
-            "cores": len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count(),
+            "cores": usable_cores(),
             "memory_bytes": psutil.virtual_memory().total,
         },
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def plan_facts(plan: Plan) -> dict[str, int]:

@@ -61,11 +61,11 @@ def _draw(place: Place, grey: NDArray[np.uint8], found: NDArray[Any]) -> Crop:
     plain = bytes(imagecodecs.png_encode(shown))
     top, left = place.region[0].start, place.region[1].start
     rows, columns = [y - top for y in place.borders_y], [x - left for x in place.borders_x]
+    shown[outlines(found)] = OUTLINE
     for y in rows:
         shown[y, np.arange(shown.shape[1]) // DASH_PX % 2 == 0] = BORDER
     for x in columns:
         shown[np.arange(shown.shape[0]) // DASH_PX % 2 == 0, x] = BORDER
-    shown[outlines(found)] = OUTLINE
     ids = np.unique(found[found > 0])
     height, width = grey.shape
     crossing: set[int] = set()

@@ -51,11 +51,12 @@ def overview_drawing(survey: Survey, plane_shape: tuple[int, int], places: list[
             axes.annotate(
                 str(number),
                 corner,
-                (3, -4),
+                (5, -5),
                 textcoords="offset points",
                 va="top",
-                color=ORANGE,
+                color="white",
                 weight="bold",
+                bbox={"facecolor": "#12181d", "edgecolor": ORANGE, "pad": 2},
             )
         _name_axes(axes)
         named = ", ".join(f"{k} {p.title.lower()}" for k, p in enumerate(places, 1)) or "none"
@@ -91,7 +92,7 @@ def density_drawing(
         shown = axes.imshow(values, cmap="viridis", extent=extent, vmin=0, vmax=top)
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
-        bar = figure.colorbar(shown, ax=axes, shrink=0.8)
+        bar = figure.colorbar(shown, ax=axes, location="top", shrink=0.8, aspect=30)
         bar.set_label(f"cells per {unit}")
         bar.ax.tick_params(labelcolor=SOFT)
         _name_axes(axes)
