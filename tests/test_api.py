@@ -143,6 +143,7 @@ WRONG = {
     "--min-size": ("few", "'--min-size': Input should be a valid integer"),
     "--niter": ("0", "at least 1"),
     "--overlap": ("1.5", "a share from 0 to 1"),
+    "--network": ("slow", "'slow'"),
     "--memory": ("much", "not a size of memory"),
     "--core-px": ("0", "at least 1"),
     "--cells": ("cells.xlsx", "end it in .csv or .parquet"),

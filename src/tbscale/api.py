@@ -27,6 +27,7 @@ def segment(
     min_size: int = 15,
     niter: int | None = None,
     overlap: float = 0.1,
+    network: str = "exact",
     memory: str | int | None = None,
     core_px: int | None = None,
     cells: str | Path | None = None,
@@ -54,6 +55,8 @@ def segment(
     min_size : smallest cell, pixels
     niter : iterations of the dynamics; None is 200
     overlap : share of a tile shared with the next one
+    network : "exact", the reference's arithmetic (grade `bit`); "fast", float32 with another
+        rounding (`near`); "half", bfloat16 where the device has it (`ap`), else as "fast"
     memory : budget, such as "4GiB", or bytes; None takes 60 % of what is free
     core_px : core of a block, pixels; the labels do not depend on it
     cells : table with one row a cell, .csv or .parquet
@@ -105,6 +108,7 @@ def segment(
         settings=settings,
         memory_bytes=parse_bytes(memory) if isinstance(memory, str) else memory,
         core_px=core_px,
+        network=network,
         cells=None if cells is None else Path(cells),
         measure=None if measure is None else tuple(measure),
         report=None if report is None else Path(report),

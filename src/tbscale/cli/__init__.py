@@ -1,4 +1,4 @@
-"""The command line: `tbscale info | data | segment | profile | record | book`.
+"""The command line: `tbscale info | data | segment | report | profile | record | book`.
 
 One module for each group of commands. Heavy imports happen inside the commands, so that
 `tbscale --help` answers at once.

@@ -262,7 +262,7 @@ def identify(
         "image": str(request.image.resolve()),
         "image bytes": stat.st_size,
         "image changed": stat.st_mtime_ns,
-        "image name": request.image.resolve().name,
+        "image name": request.image.absolute().name,
         "shape": list(planes[0].shape),
         "channel": request.channel,
         "channel2": request.channel2,
