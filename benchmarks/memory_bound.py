@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from tbscale.engine.network import Network
-    from tbscale.engine.segmentation import Request
+    from tbscale.engine.request import Request
     from tbscale.engine.weights import Weights
 
 PITCH_PX = 20  # between spots: 2,500 cells a megapixel
@@ -140,8 +140,9 @@ def run_once(
     from tbscale.engine.cells import Rules
     from tbscale.engine.network import make_network
     from tbscale.engine.projection import RUNTIME_BYTES, NetworkMemory
+    from tbscale.engine.request import Request
     from tbscale.engine.run import Settings
-    from tbscale.engine.segmentation import Request, segment
+    from tbscale.engine.segmentation import segment
 
     fake = name == "fake"
 
@@ -172,7 +173,7 @@ def run_once(
 
 def projected_bytes(request: Request) -> int:
     """The peak that the plan of a request projects."""
-    from tbscale.engine.segmentation import open_planes, plan_request
+    from tbscale.engine.request import open_planes, plan_request
     from tbscale.images.open import open_image
 
     with open_image(request.image) as opened:

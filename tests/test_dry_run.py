@@ -12,8 +12,9 @@ from tbscale.cli.plan_text import describe_plan
 from tbscale.engine.cells import Rules
 from tbscale.engine.estimate import estimate_request, estimate_time, read_piece, touched_px
 from tbscale.engine.plan import GIB, plan_segmentation
+from tbscale.engine.request import Request
 from tbscale.engine.run import Settings
-from tbscale.engine.segmentation import Request, segment
+from tbscale.engine.segmentation import segment
 from tbscale.errors import BudgetError
 from tbscale.images.plane import ArrayPlane
 

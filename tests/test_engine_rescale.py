@@ -19,6 +19,7 @@ from tiny import blobs, write_weights
 from tbscale.engine.cells import Rules
 from tbscale.engine.frame import read_scaled
 from tbscale.engine.plan import plan_segmentation
+from tbscale.engine.request import Request
 from tbscale.engine.rescale import (
     SLAB_ROWS,
     Scaling,
@@ -30,7 +31,7 @@ from tbscale.engine.rescale import (
 )
 from tbscale.engine.run import Settings, network_step
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.segmentation import Request, segment
+from tbscale.engine.segmentation import segment
 from tbscale.engine.strips import Rows
 from tbscale.engine.weights import Diameters, load_model, read_diameters, resolve_model
 from tbscale.errors import PlanError
@@ -335,7 +336,8 @@ def test_an_interrupted_network_step_continues_between_rows(factor, tmp_path):
 
 
 def test_the_output_says_at_which_scale_it_was_made(model, image, tmp_path):
-    from tbscale.engine.segmentation import identify, open_planes
+    from tbscale.engine.request import open_planes
+    from tbscale.engine.segmentation import identify
     from tbscale.images.open import open_image
 
     request = Request(image, tmp_path / "x.ome.tif", 0, model=model, diameter=13.0)

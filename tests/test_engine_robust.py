@@ -17,8 +17,9 @@ import zarr.storage._local as local_store
 from tbscale.cli import main
 from tbscale.engine import scratch
 from tbscale.engine.cells import Rules
+from tbscale.engine.request import Request
 from tbscale.engine.run import Settings
-from tbscale.engine.segmentation import Request, segment
+from tbscale.engine.segmentation import segment
 from tbscale.engine.weights import Weights, embedded_weights
 from tbscale.engine.workdir import workdir_path
 from tbscale.errors import RunError

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from tbscale.cli import app
 from tbscale.engine.cells import Rules
+from tbscale.engine.request import Request
 from tbscale.engine.run import Settings
-from tbscale.engine.segmentation import Request, segment
+from tbscale.engine.segmentation import segment
 from tbscale.engine.weights import resolve_model
 from tbscale.engine.workdir import workdir_path
 from tbscale.errors import BudgetError, ImageError, PlanError, RunError, WeightsError

@@ -1,4 +1,4 @@
-"""Imports point one way: images <- engine <- bench <- book; cli sees all."""
+"""Imports point one way: images <- engine <- bench <- book <- report; cli sees all."""
 
 import ast
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "tbscale"
 BASE = {"tbscale", "tbscale.errors", "tbscale.steps"}  # what every layer may import
-LAYERS = ("images", "engine", "bench", "book", "cli")
+LAYERS = ("images", "engine", "bench", "book", "report", "api", "cli")
 HEAVY = {"torch", "cellpose"}
 
 
@@ -54,7 +54,7 @@ def test_bench_and_book_load_neither_torch_nor_cellpose() -> None:
     names = [
         ".".join(["tbscale", *path.relative_to(SOURCE).with_suffix("").parts])
         for path in modules()
-        if path.relative_to(SOURCE).parts[0] in ("images", "bench", "book")
+        if path.relative_to(SOURCE).parts[0] in ("images", "bench", "book", "report")
     ]
     code = (
         "import importlib, sys\n"

@@ -1,4 +1,4 @@
-"""The command line: `tbscale info | data | segment | profile | record | book`.
+"""The command line: `tbscale info | data | segment | report | profile | record | book`.
 
 One module for each group of commands. Heavy imports happen inside the commands, so that
 `tbscale --help` answers at once.
@@ -13,6 +13,8 @@ import typer
 
 from tbscale.cli import commands
 from tbscale.errors import TbscaleError
+
+INTERRUPTED = 130  # what shells give for a process that ended by ctrl-C
 
 app = typer.Typer(
     name="tbscale",
@@ -36,10 +38,19 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cellpose").setLevel(logging.WARNING)  # speaks of paths and devices
     try:
-        app()
-    except TbscaleError as error:
-        typer.echo(f"tbscale: {error}", err=True)
+        status = app(standalone_mode=False)
+    except (TbscaleError, typer.TyperException) as error:
+        typer.echo(f"tbscale: {sentence(error)}", err=True)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        status = INTERRUPTED
+    if status == INTERRUPTED:
         typer.echo("tbscale: interrupted", err=True)
-        raise SystemExit(130) from None
+    raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, in one line; of a wrong option, which one."""
+    format_message = getattr(error, "format_message", None)
+    text = str(error) if format_message is None else format_message()
+    return " ".join(text.split())

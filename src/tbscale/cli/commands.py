@@ -7,7 +7,7 @@ import importlib
 import typer
 
 # each module has a function add_to(app: typer.Typer) -> None
-MODULES: tuple[str, ...] = ("book", "data", "info", "profile", "record", "segment")
+MODULES: tuple[str, ...] = ("book", "data", "info", "profile", "record", "report", "segment")
 
 
 def register(app: typer.Typer) -> None:

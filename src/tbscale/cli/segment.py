@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tbscale.engine.segmentation import Request
+    from tbscale.engine.request import Request
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,6 +55,17 @@ def run_segment(
         list[str] | None,
         typer.Option(help="Step on its plain path: follow, seeds, flow_qc, fill; repeatable."),
     ] = None,
+    cells: Annotated[
+        Path | None, typer.Option(help="Table with one row a cell: NAME.csv or NAME.parquet.")
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Channel whose mean goes into the table, index or name; may be repeated. "
+            "Default: every channel of the image, as in MCMICRO."
+        ),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Page to look at: NAME.html.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart/--resume", help="Drop a started run.")
     ] = False,
@@ -64,11 +75,12 @@ def run_segment(
 
     Killed at any moment, the same command continues. The output appears when it is complete.
     """
+    from tbscale.api import run_request
     from tbscale.engine.cells import Rules
     from tbscale.engine.memory import parse_bytes
     from tbscale.engine.plan import GIB
+    from tbscale.engine.request import Request
     from tbscale.engine.run import Settings
-    from tbscale.engine.segmentation import Request, segment
 
     settings = Settings(
         overlap=overlap,
@@ -90,15 +102,22 @@ def run_segment(
         core_px=core_px,
         device=device,
         network=network,
+        cells=cells,
+        measure=tuple(measure) if measure else None,
+        report=report,
     )
     if dry_run:
         show_plan(request)
         return
-    result = segment(request, restart)
+    result = run_request(request, restart)
     typer.echo(
         f"{result.cell_count} cells in {result.out}, {result.wall_s:.1f} s, projected peak "
-        f"{result.plan.projection.peak_bytes / GIB:.2f} GiB"
+        f"{result.plan.projection.peak_bytes / GIB:.2f} GiB, "
+        f"measured {result.peak_rss_bytes / GIB:.2f} GiB"
     )
+    for made in (result.cells, result.report):
+        if made is not None:
+            typer.echo(str(made))
 
 
 def show_plan(request: Request) -> None:

@@ -9,21 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from tbscale.engine.device import check_device
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.network import Network
 from tbscale.engine.plan import Plan, plan_segmentation
-from tbscale.engine.rescale import choose_scaling
-from tbscale.engine.run import Settings, label_plane, network_step
-from tbscale.engine.scratch import FlowStore
-from tbscale.engine.segmentation import (
+from tbscale.engine.request import (
     MakeNetwork,
     Request,
+    check_request,
     network_of,
     open_planes,
     plan_request,
-    write_labels,
 )
+from tbscale.engine.rescale import choose_scaling
+from tbscale.engine.run import Settings, label_plane, network_step
+from tbscale.engine.scratch import FlowStore
+from tbscale.engine.segmentation import write_labels
+from tbscale.engine.table.task import open_measured
 from tbscale.engine.weights import read_diameters, resolve_model
 from tbscale.images.open import open_image
 from tbscale.images.plane import ArrayPlane, Plane
@@ -91,12 +92,13 @@ def estimate_request(
     ------
     ImageError, WeightsError, BudgetError : as `segment`
     """
+    check_request(request)
     with open_image(request.image) as image:
         planes = open_planes(image, request)
-    check_device(request.device)
+        measured = open_measured(image, request.measure, request.level) if request.cells else ()
     weights = resolve_model(request.model)
     scaling = choose_scaling(request.diameter, read_diameters(weights))
-    plan = plan_request(request, planes, scaling)
+    plan = plan_request(request, planes, scaling, measured)
     network = network_of(request, weights, make_network)
     settings = replace(request.settings, scaling=scaling)
     return plan, estimate_time(planes, plan, network, settings)

@@ -12,6 +12,7 @@ from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.projection import (
     EXACT_MEMORY,
     RUNTIME_BYTES,
+    Extras,
     NetworkMemory,
     Projection,
     gibibytes_above,
@@ -57,6 +58,7 @@ def plan_segmentation(
     cache_bytes: int = 0,
     network: NetworkMemory = EXACT_MEMORY,
     frame: tuple[int, int] | None = None,
+    extras: Extras = Extras(),  # noqa: B008, frozen and without state
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -65,7 +67,7 @@ def plan_segmentation(
     shape : (Y, X), pixels
     budget_bytes : the projected peak stays at or below it
     core_px : pixels of a block's core; None takes the largest of 2048, 1024, 512 and 256 that fits
-    channels, pixel_bytes, cache_bytes, network : see `project`
+    channels, pixel_bytes, cache_bytes, network, extras : see `project`
     frame : (Y, X) of the plane as the network sees it; None where it is not resized
 
     Raises
@@ -85,6 +87,7 @@ def plan_segmentation(
             cache_bytes,
             network,
             frame is not None,
+            extras,
         )
 
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]

@@ -26,6 +26,12 @@ BYTES_PER_CELL = 220  # while its seed is ranked and its row of the table is dec
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 CODED_CHUNKS = 32  # chunks that readers and writers hold while they encode and decode
 REGION_PART = "region of a block"
+# the arrays of a table of cells: shapes 40, areas and one channel's sums and means 24
+TABLE_BYTES_PER_CELL = 64
+TABLE_WINDOW_BYTES = 1024 * 1024 * (4 + 4 + 8 + 8)  # labels, their copy, pixels, pixels to add
+TABLE_LIBRARY_BYTES = 96 * 2**20  # pyarrow and a group of rows
+REPORT_BYTES = 192 * 2**20  # matplotlib, figures, crops
+REPORT_BYTES_PER_CELL = 48  # means, centroids and bins, beyond the table's
 ALLOCATOR_BYTES = 48 * 2**20  # freed, but not yet given back
 
 
@@ -68,6 +74,20 @@ def network_memory(mode: str, threads: int) -> NetworkMemory:
     if mode == "fast":
         return NetworkMemory(FAST_BYTES_PER_TILE_PX, FAST_FIXED_BYTES, threads)
     return EXACT_MEMORY
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is made beside the labels.
+
+    Attributes
+    ----------
+    table_cache_bytes : decoded chunks that are kept while a table of cells is made; None without
+    report : a page is made after the run
+    """
+
+    table_cache_bytes: int | None = None
+    report: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +152,7 @@ def project(
     cache_bytes: int,
     network: NetworkMemory = EXACT_MEMORY,
     is_rescaled: bool = False,
+    extras: Extras = Extras(),
 ) -> Projection:
     """Project what a run needs.
 
@@ -143,14 +164,17 @@ def project(
     cache_bytes : decoded chunks that are kept while rows are read
     network : what the network holds
     is_rescaled : whether the grid is that of a resized plane
+    extras : what is made beside the labels
     """
     area = shape[0] * shape[1]
-    cells_bytes = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
+    cell_count = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000
+    cells_bytes = cell_count * BYTES_PER_CELL
     stages = (
         limits_stage(shape, pixel_bytes, cache_bytes),
         network_stage(
             shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network, is_rescaled
         ),
+        extras_stage(extras, cell_count, cache_bytes),
         blocks_stage(shape, core_px, cells_bytes),
     )
     return Projection(stages, cells_bytes, area * (8 + 1 + 8 + 4 + 4), area * 4)
@@ -208,6 +232,24 @@ def resizing_bytes(width: int, padded: int, channels: int) -> int:
     plane_row = width * 4 * (2 * channels + 2 * (OUTPUTS + 2))
     frame_row = padded * 4 * (2 * channels + 3 * OUTPUTS)
     return SLAB_ROWS * plane_row + ROWS_AT_ONCE * frame_row
+
+
+def extras_stage(extras: Extras, cell_count: int, cache_bytes: int) -> Stage:
+    """The table of cells and the page, which are made after the labels; nothing without them."""
+    if extras.table_cache_bytes is None and not extras.report:
+        return Stage("table", ())
+    decoded = max(extras.table_cache_bytes or 0, cache_bytes if extras.report else 0)
+    page = REPORT_BYTES + cell_count * REPORT_BYTES_PER_CELL if extras.report else 0
+    return Stage(
+        "table",
+        (
+            ("library", TABLE_LIBRARY_BYTES),
+            ("window", TABLE_WINDOW_BYTES),
+            ("decoded chunks", decoded),
+            ("table of cells", cell_count * TABLE_BYTES_PER_CELL),
+            ("page", page),
+        ),
+    )
 
 
 def blocks_stage(shape: tuple[int, int], core_px: int, cells_bytes: int) -> Stage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -71,7 +72,8 @@ def _metadata(
         facts |= {"PhysicalSizeX": x, "PhysicalSizeXUnit": "µm"}
     if provenance:
         facts["MapAnnotation"] = {"Namespace": "tbscale"} | {
-            key: str(value) for key, value in provenance.items()
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in provenance.items()
         }
     return facts
 

@@ -126,6 +126,10 @@ class LabelWriter:
         """The labels written to a region so far."""
         return self._spool.read(y, x)
 
+    def annotate(self, facts: Mapping[str, Any]) -> None:
+        """Add to the provenance that the output's metadata will hold, JSON values."""
+        self._provenance |= facts
+
     def finish(self) -> Path:
         """Build the pyramid, write the final form and give it its name.
 
