@@ -1,0 +1,44 @@
+"""What the scripts of the experiments share: lists on the command line, progress, saving."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tbscale.bench.records import save_record
+from tbscale.bench.schema import Record
+
+logger = logging.getLogger("experiment")
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """`0.5,1` as numbers."""
+    return tuple(float(one) for one in text.split(","))
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """`1,2` as integers."""
+    return tuple(int(one) for one in text.split(","))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """`a,b` as words; `none` is no word."""
+    return () if text == "none" else tuple(text.split(","))
+
+
+def new_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the option that all scripts share."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of records")
+    return parser
+
+
+def run(measure: Callable[[], Record], out: Path) -> None:
+    """Measure with progress on stderr, and save the record."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logger.info("wrote %s", save_record(measure(), out))
