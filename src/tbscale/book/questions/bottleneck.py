@@ -106,13 +106,36 @@ def _stack(axes: Any, row: int, bar: Bar, colours: dict[str, str]) -> None:
 
 
 def _alt(bars: Sequence[Bar]) -> str:
-    parts = [
-        f"{bar.name}: network {formats.share(bar.share('network'))}, from flows to cells "
-        f"{formats.share(bar.share('from flows to cells'))}, files "
-        f"{formats.share(bar.share('files'))}"
-        for bar in bars
-    ]
+    shown = ("network", "from flows to cells", "files")
+    parts = []
+    for bar in bars:
+        shares = [
+            f"{kind} {formats.share(bar.share(kind))}" for kind in shown if kind in bar.seconds
+        ]
+        parts.append(f"{bar.name}: {', '.join(shares)}")
     return f"Share of a run by kind of step. {'; '.join(parts)}. The first is of 2022."
+
+
+def largest_kind(bar: Bar) -> str:
+    """The kind of step that takes most."""
+    return max(bar.seconds, key=bar.share)
+
+
+def verdict(entries: Sequence[Entry]) -> str:
+    """Which kind of step is the bottleneck of how many runs, in words."""
+    if not entries:
+        return "No whole plane has been profiled yet."
+    bars = [bar_of(entry) for entry in entries]
+    kinds = [largest_kind(bar) for bar in bars]
+    ranked = sorted(set(kinds), key=kinds.count, reverse=True)
+    parts = [f"*{kind}* in {kinds.count(kind)}" for kind in ranked]
+    reading = max(bar.share("files") for bar in bars)
+    after = max(bar.share("from flows to cells") for bar in bars)
+    return (
+        f"Of the {len(bars)} runs of this book the largest part is {', '.join(parts)}. "
+        f"What turns flows into cells takes at most {formats.share(after)} of one of them, "
+        f"files at most {formats.share(reading)}."
+    )
 
 
 def _csv(bars: Sequence[Bar]) -> str:
@@ -133,7 +156,7 @@ def kinds_table(entries: Sequence[Entry]) -> str:
             cell(bar.name if number_ else f"2022: {bar.name}"),
             *(_seconds(bar, kind) for kind in kinds),
             formats.seconds(bar.whole_s),
-            "network" if bar.share("network") >= 0.5 else max(kinds, key=bar.share),
+            largest_kind(bar),
         ]
         for number_, bar in enumerate(bars)
     ]

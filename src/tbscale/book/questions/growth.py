@@ -24,6 +24,7 @@ from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line, fit_line
 from tbscale.book.questions.measures import median_of, seconds_cell, steps_of, summary_of
 from tbscale.book.questions.measures import subjects_of as named
+from tbscale.book.questions.will_it_fit import projected_bytes
 from tbscale.book.shelf import Entry, Shelf
 from tbscale.book.tables import machine_text
 from tbscale.images.datasets import DATASETS
@@ -32,6 +33,7 @@ GIB = 2**30
 MEGA = 1_000_000
 PREDICTED = "WD-76845-097"
 COLOURS = {"stock": BLUE, "tbscale": ORANGE}
+BOUNDED = ("tbscale",)  # engines whose memory is bounded by a plan instead of growing along a line
 NAMES = {"peak": "peak memory", "wall": "wall time"}
 NOTABLE_S = 0.02  # steps shorter than this say nothing of threads
 
@@ -137,14 +139,29 @@ def lines_table(shelf: Shelf) -> str:
                 [
                     cell(machine_text(entry.record.machine)),
                     engine,
-                    f"{formats.memory(peak.constant)} + {_bytes(peak)}",
-                    formats.share(peak.largest_error),
+                    *_memory_cells(engine, peak),
                     f"{formats.seconds(wall.constant)} + {_per_mpx(wall)}",
                     formats.share(wall.largest_error),
                 ]
             )
     columns = [text("machine"), text("engine"), text("peak memory"), number("off by at most")]
     return table([*columns, text("wall time"), number("off by at most")], rows)
+
+
+def _memory_cells(engine: str, peak: Line) -> tuple[str, str]:
+    """The line of memory and its error; the out-of-core engine's memory follows its plan."""
+    if engine in BOUNDED:
+        return "at most what its plan projects", "–"
+    words = f"{formats.memory(peak.constant)} + {_bytes(peak)}"
+    return words, formats.share(peak.largest_error)
+
+
+def predicted(shelf: Shelf, record: Record, engine: str, name: str) -> float:
+    """Bytes or seconds for the largest dataset: the line's, or the plan's where there is one."""
+    shape = DATASETS[PREDICTED].shape
+    if name == "peak" and engine in BOUNDED:
+        return projected_bytes(shape)
+    return line_of(shelf, record, engine, name).at(shape[0] * shape[1])
 
 
 def _bytes(line: Line) -> str:
@@ -157,12 +174,11 @@ def _per_mpx(line: Line) -> str:
 
 def prediction_table(shelf: Shelf, record: Record) -> str:
     """What the lines say of WD-76845-097, beside its record where there is one."""
-    height, width = DATASETS[PREDICTED].shape
     rows = []
     for engine in engines_of(record):
         entry = shelf.profile(PREDICTED, engine)
         for name, words in NAMES.items():
-            said = line_of(shelf, record, engine, name).at(height * width)
+            said = predicted(shelf, record, engine, name)
             write = formats.memory if name == "peak" else formats.seconds
             measured, error = _measured(entry, record, name, said)
             rows.append([engine, words, write(said), measured, error])
@@ -221,8 +237,7 @@ def growth_drawing(shelf: Shelf, entry: Entry, name: str) -> Drawing:
         figure, axes = new_axes(3.4)
         for engine in engines_of(record):
             points = [*crops(record, engine), *profiles(shelf, record, engine)]
-            line = line_of(shelf, record, engine, name)
-            _draw_line(axes, line, scale, COLOURS[engine], engine)
+            _draw_line(axes, shelf, record, engine, name)
             for one in points:
                 mark = "o" if one.profile is None else "D"
                 axes.plot(
@@ -243,19 +258,31 @@ def growth_drawing(shelf: Shelf, entry: Entry, name: str) -> Drawing:
         return finish(figure, f"{entry.address}-growth-{name}", _alt(shelf, record, name), csv)
 
 
-def _draw_line(axes: Axes, line: Line, scale: float, colour: str, engine: str) -> None:
+def _draw_line(axes: Axes, shelf: Shelf, record: Record, engine: str, name: str) -> None:
+    """The line of an engine, drawn on to the largest dataset; its plan where that bounds it."""
+    line = line_of(shelf, record, engine, name)
     height, width = DATASETS[PREDICTED].shape
-    xs = sorted({x for x, _ in line.points} | {height * width})
-    ends = [xs[0] * (xs[-1] / xs[0]) ** (k / 60) for k in range(61)]
-    ys = [line.at(x) / scale for x in ends]
-    axes.plot([x / MEGA for x in ends], ys, color=colour, linewidth=1.6, label=engine)
+    first = min(x for x, _ in line.points)
+    xs = [first * (height * width / first) ** (k / 60) for k in range(61)]
+    planned = name == "peak" and engine in BOUNDED
+    if planned:
+        sides = [round(x**0.5) for x in xs]
+        ys = [projected_bytes((side, side)) / GIB for side in sides]
+    else:
+        ys = [line.at(x) / (GIB if name == "peak" else 1.0) for x in xs]
+    words = f"{engine}, at most by its plan" if planned else f"{engine}, line"
+    style = "--" if planned else "-"
+    mpx = [x / MEGA for x in xs]
+    axes.plot(mpx, ys, style, color=COLOURS[engine], linewidth=1.6, label=words)
 
 
 def _alt(shelf: Shelf, record: Record, name: str) -> str:
     parts = []
     for engine in engines_of(record):
         line = line_of(shelf, record, engine, name)
-        if name == "peak":
+        if name == "peak" and engine in BOUNDED:
+            words = f"at most {formats.memory(projected_bytes(DATASETS[PREDICTED].shape))}"
+        elif name == "peak":
             words = f"{formats.memory(line.constant)} and {_bytes(line)}"
         else:
             words = f"{formats.seconds(line.constant)} and {_per_mpx(line)}"

@@ -27,6 +27,11 @@ PROPERTIES = {
 }
 
 
+def measured(record: Record, engine: str = "stock") -> list[str]:
+    """The properties that the record has images of."""
+    return [which for which in PROPERTIES if cases(record, engine, which)]
+
+
 def cases(record: Record, engine: str, which: str) -> list[str]:
     """The cases of one property, without their engine, as they were run."""
     prefix = f"{engine}/{which}"
@@ -83,22 +88,40 @@ def property_table(record: Record, which: str, engine: str = "stock") -> str:
     return table([number(PROPERTIES[which]), *(number(one) for one in heads)], rows)
 
 
+def range_of(record: Record, which: str, engine: str = "stock") -> tuple[float, str, str] | None:
+    """Dearest over cheapest image of a property, and both in words; None within the spread.
+
+    Single runs have no spread, so they say nothing.
+    """
+    found = {case: summary_of(record, "wall", f"{engine}/{case}") for case in
+             cases(record, engine, which)}  # fmt: skip
+    low = min(found, key=lambda case: found[case].median)
+    high = max(found, key=lambda case: found[case].median)
+    if min(found[low].n, found[high].n) < 2 or not differs(found[low], found[high]):
+        return None
+    words = [drawn_words(which, drawn(record, which, case)) for case in (high, low)]
+    return found[high].median / found[low].median, words[0], words[1]
+
+
 def extremes(record: Record, which: str, engine: str = "stock") -> str:
-    """What the cheapest and the dearest image of a property cost, in a sentence."""
-    subjects = {case: f"{engine}/{case}" for case in cases(record, engine, which)}
-    walls = {case: summary_of(record, "wall", one) for case, one in subjects.items()}
-    low = min(walls, key=lambda case: walls[case].median)
-    high = max(walls, key=lambda case: walls[case].median)
-    if low == high or not differs(walls[low], walls[high]):
-        return (
-            "The images cannot be told apart by their time: the differences are within the spread."
-        )
-    ratio = walls[high].median / walls[low].median
-    named = [drawn_words(which, drawn(record, which, case)) for case in (high, low)]
-    return (
-        f"The dearest image ({named[0]}) takes {formats.ratio(ratio)} as long as the cheapest "
-        f"({named[1]})."
-    )
+    """What the dearest and the cheapest image of a property cost, in a sentence."""
+    found = range_of(record, which, engine)
+    if found is None:
+        return "The times of these images cannot be ranked: they lie within the spread."
+    ratio, dear, cheap = found
+    times = formats.ratio(ratio)
+    return f"The dearest image ({dear}) takes {times} as long as the cheapest ({cheap})."
+
+
+def ranking(record: Record, engine: str = "stock") -> str:
+    """How much each property moves the time of a run, the most first, in a sentence."""
+    found = {which: range_of(record, which, engine) for which in measured(record, engine)}
+    ranked = sorted(((one[0], which) for which, one in found.items() if one), reverse=True)
+    still = [which for which, one in found.items() if one is None]
+    parts = [f"{which} by {formats.ratio(ratio)}" for ratio, which in ranked]
+    moved = f"Between its extremes each property moves the time of a run: {', '.join(parts)}. "
+    unmoved = f"No difference beyond the spread: {', '.join(still)}." if still else ""
+    return (moved if parts else "") + unmoved
 
 
 def properties_drawing(entry: Entry, which: str, engine: str = "stock") -> Drawing:

@@ -22,7 +22,6 @@ from tbscale.book.questions.measures import median_of, paired_ratios, ratio_cell
 from tbscale.book.shelf import Entry
 
 BASELINE = "default"
-THRESHOLDS = ("0.5", "0.75", "0.9")
 WORDS = {
     "default": "default",
     "niter-100": "`niter=100`",
@@ -38,6 +37,11 @@ WORDS = {
     "network-fast": "`tbscale`, network `fast`: compiled float32",
     "network-half": "`tbscale`, network `half`: bfloat16",
 }
+
+
+def groups(record: Record) -> list[str]:
+    """Groups that the record has variants of."""
+    return [one for one in ("native", "rescaled") if variants(record, one)]
 
 
 def variants(record: Record, group: str) -> list[str]:

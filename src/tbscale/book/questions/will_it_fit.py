@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from tbscale.book import formats
 from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line
-from tbscale.engine.plan import SMALLEST_CORE_PX, plan_segmentation
+from tbscale.engine.grid import plan_tiles
+from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX, project
 from tbscale.images.datasets import DATASETS
 
 GIB = 2**30
-ANY_BUDGET = 2**62
+TILE_PX, OVERLAP, BATCH_SIZE = 224, 0.1, 8  # as `tbscale segment` takes them
 CHUNK_PX = 1024  # rows of chunks that are kept decoded while a plane is read
 PIXEL_BYTES = 2
 SIDES_PX = (5_000, 10_000, 20_000, 30_000, 50_000, 100_000)
@@ -34,14 +35,10 @@ class Needs:
 
 def projected_bytes(shape: tuple[int, int], core_px: int | None = None) -> int:
     """Peak that a plan projects for 16-bit pixels; `core_px` None is the usual block."""
-    plan = plan_segmentation(
-        shape,
-        ANY_BUDGET,
-        core_px,
-        pixel_bytes=PIXEL_BYTES,
-        cache_bytes=CHUNK_PX * shape[1] * PIXEL_BYTES,
-    )
-    return plan.projection.peak_bytes
+    cache_bytes = CHUNK_PX * shape[1] * PIXEL_BYTES
+    core = DEFAULT_CORE_PX if core_px is None else core_px
+    grid = plan_tiles(shape, TILE_PX, OVERLAP)
+    return project(shape, grid, core, BATCH_SIZE, 1, PIXEL_BYTES, cache_bytes).peak_bytes
 
 
 def needs_of(shape: tuple[int, int], stock: Line | None) -> Needs:
