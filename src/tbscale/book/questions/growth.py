@@ -115,7 +115,7 @@ def sizes_table(shelf: Shelf, record: Record) -> str:
             )
             for one in profiles(shelf, record, engine)
         ]
-    heads = ("megapixels", "wall time, smallest to largest", "peak memory", "bytes a pixel")
+    heads = ("megapixels", "wall time (range)", "peak memory", "bytes a pixel")
     return table([text("plane"), text("engine"), *(number(one) for one in heads)], rows)
 
 
