@@ -9,7 +9,8 @@ from tbscale.book import formats
 from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line
 from tbscale.engine.grid import plan_tiles
-from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX, project
+from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX
+from tbscale.engine.projection import project
 from tbscale.images.datasets import DATASETS
 
 GIB = 2**30
