@@ -1,56 +1,44 @@
-"""What the records of experiments share: measures, and the frame around them."""
+"""What the scripts of the experiments share: lists on the command line, progress, saving."""
 
 from __future__ import annotations
 
-import datetime
+import argparse
+import logging
 import sys
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tbscale.bench.machine import read_load, read_machine
-from tbscale.bench.records import save_record, seal
-from tbscale.bench.redact import Privacy, redact_command, redact_document
-from tbscale.bench.schema import SCHEMA_VERSION, Load
-from tbscale.bench.software import read_code, read_software
+from tbscale.bench.records import save_record
+from tbscale.bench.schema import Record
 
-Measure = dict[str, Any]
-PACKAGES = ("tbscale", "cellpose", "torch", "numba", "numpy")
+logger = logging.getLogger("experiment")
 
 
-def measure(
-    name: str, subject: str, value: float, unit: str = "1", scope: str = "portable"
-) -> Measure:
-    """One number of a record."""
-    return {"name": name, "subject": subject, "value": value, "unit": unit, "scope": scope}
+def numbers(text: str) -> tuple[float, ...]:
+    """`0.5,1` as numbers."""
+    return tuple(float(one) for one in text.split(","))
 
 
-def write_record(
-    experiment: str,
-    dataset: dict[str, Any],
-    weights: dict[str, str] | None,
-    parameters: dict[str, Any],
-    measures: list[Measure],
-    result: dict[str, Any] | None,
-    before: Load,
-    out: Path,
-    engine: str = "tbscale",
-) -> Path:
-    """Seal and save the record of an experiment that just ended."""
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "experiment": experiment,
-        "dataset": dataset,
-        "engine": {"name": engine, "versions": {name: version(name) for name in PACKAGES}},
-        "parameters": parameters,
-        "weights": weights,
-        "machine": read_machine(Path.cwd(), before, read_load()).model_dump(mode="json"),
-        "software": read_software(),
-        "code": read_code().model_dump(mode="json"),
-        "command": redact_command(["python", *sys.argv], Privacy.of_this_machine(), Path.cwd()),
-        "passes": [],
-        "result": result,
-        "measures": measures,
-    }
-    return save_record(seal(redact_document(document, Privacy.of_this_machine())), out)
+def integers(text: str) -> tuple[int, ...]:
+    """`1,2` as integers."""
+    return tuple(int(one) for one in text.split(","))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """`a,b` as words; `none` is no word."""
+    return () if text == "none" else tuple(text.split(","))
+
+
+def new_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the option that all scripts share."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of records")
+    return parser
+
+
+def run(measure: Callable[[], Record], out: Path) -> None:
+    """Measure with progress on stderr, and save the record."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    logger.info("wrote %s", save_record(measure(), out))

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import psutil
 from cellpose4 import Cellpose4
-from experiment import Measure, measure, write_record
+from measures import Measure, measure, write_record
 from numpy.typing import NDArray
 from step_engines import NITER, RULES, STEPS, Cellpose3, Engine, Tbscale
 from step_flows import Flows, add_options, load_flows

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browser import DESKTOP, PHONE, Browser, find_chromium
 from made_up import made_up_document
+from made_up_experiments import ROWS, experiment_record
 
 from tbscale.bench.records import load_record, save_record, seal
 from tbscale.book.build import build_book, run_jupyter_book
@@ -17,11 +18,14 @@ from tbscale.errors import BookError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = "profiles/exemplar-001-stand-in-stock.html"
+QUESTIONS = ("questions/q2-growth.html", "questions/q4-settings.html", "will-it-fit.html")
 PAGE_LIMIT_BYTES = 1_000_000  # of a page without its figures
 
 
 def made_up_results(folder: Path) -> None:
-    """Two machines on a stand-in, one real image, and one executed notebook."""
+    """Two machines on a stand-in, one real image, one executed notebook, and all experiments."""
+    for experiment in ROWS:
+        save_record(experiment_record(experiment), folder)
     for name, origin, cpu in (
         ("exemplar-001", "stand-in", "Imaginary CPU 9000"),
         ("exemplar-001", "stand-in", "Other CPU with a rather long name @ 2.90GHz"),
@@ -69,7 +73,7 @@ def test_the_book_has_its_pages(site: Path) -> None:
     assert PROFILE in pages
     assert "profiles/cycif-tonsil-real-stock.html" in pages
     assert len([page for page in pages if page.startswith("runs/")]) == 1
-    assert len([page for page in pages if page.startswith("records/")]) == 4
+    assert len([page for page in pages if page.startswith("records/")]) == 4 + len(ROWS)
     for source in files("tbscale.book").joinpath("static").iterdir():
         assert (site / "_static" / source.name).is_file()
 
@@ -153,6 +157,30 @@ def test_the_theme_follows_the_reader(browser: Browser, site: Path) -> None:
     assert not any(images == ["-dark.svg"] for images in shown[False])
 
 
+def test_the_form_answers_without_a_server(browser: Browser, site: Path) -> None:
+    browser.resize(DESKTOP)
+    browser.open(f"file://{site}/will-it-fit.html")
+    answer = "document.querySelector('#tb-fit output').textContent"
+    shown = browser.evaluate(answer)
+    assert "Stock Cellpose: does not fit" in shown
+    assert "tbscale: fits" in shown
+    browser.evaluate(
+        "(() => { const f = document.getElementById('tb-fit'); f.memory.value = 1000;"
+        "f.dispatchEvent(new Event('input')); })()"
+    )
+    assert "Stock Cellpose: fits" in browser.evaluate(answer)
+
+
+def test_a_size_and_a_bottleneck_are_two_clicks_from_home(site: Path) -> None:
+    home = (site / "index.html").read_text(encoding="utf-8")
+    article = home[home.index("<article") : home.index("</article>")]
+    assert 'href="will-it-fit.html"' in article
+    assert 'href="questions/q1-bottleneck.html"' in article
+    fits = (site / "will-it-fit.html").read_text(encoding="utf-8")
+    assert "30,000" in fits
+    assert "exemplar-001" in (site / "questions" / "q1-bottleneck.html").read_text("utf-8")
+
+
 def test_search_finds_a_word_from_disk(browser: Browser, site: Path) -> None:
     browser.resize(PHONE)
     browser.open(f"file://{site}/search.html?q=immunofluorescence")
@@ -168,7 +196,7 @@ def test_no_serious_finding_of_axe(browser: Browser, site: Path) -> None:
     axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     for size in (PHONE, DESKTOP):
         browser.resize(size)
-        for page in ("index.html", PROFILE, "data.html", "rerun.html", "glossary.html"):
+        for page in ("index.html", PROFILE, "data.html", "rerun.html", "glossary.html", *QUESTIONS):
             browser.open(f"file://{site}/{page}")
             browser.evaluate(f"{axe}; 0")
             found = browser.evaluate(

@@ -7,7 +7,7 @@ An unknown name is an error, so that a page cannot lose a number silently.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tbscale import __version__
@@ -15,12 +15,19 @@ from tbscale.bench.quantities import scope_of
 from tbscale.book import bibtex, data_tables, facts, figures, formats, model_card, tables
 from tbscale.book.drawing import Drawing
 from tbscale.book.markdown import badge
+from tbscale.book.questions import bottleneck, channels, growth, properties, settings, trust
+from tbscale.book.questions import will_it_fit as fit
 from tbscale.book.shelf import Entry, ProfileSet, Shelf
 
 DRAWERS: dict[str, Callable[[Entry], Drawing]] = {
     "steps": figures.steps_drawing,
     "memory": figures.memory_drawing,
     "scores": model_card.scores_drawing,
+}
+ORIGINS = {
+    frozenset(["real"]): "",
+    frozenset(["stand-in"]): "On a stand-in. ",
+    frozenset(["real", "stand-in"]): "On real images and on stand-ins, as marked. ",
 }
 FILTERS = {
     "seconds": formats.seconds,
@@ -70,6 +77,14 @@ class PageContext:
             "facts": facts,
             "model_card": model_card,
             "data_tables": data_tables,
+            "drawing": self.drawing,
+            "bottleneck": bottleneck,
+            "channels": channels,
+            "growth": growth,
+            "properties": properties,
+            "settings": settings,
+            "trust": trust,
+            "fit": fit,
         }
 
     def link(self, entry: Entry, words: str = "") -> str:
@@ -117,12 +132,18 @@ class PageContext:
 
         `kind` is a key of `DRAWERS`; `caption` is plain words.
         """
-        drawing = DRAWERS[kind](entry)
+        return self.drawing(DRAWERS[kind](entry), caption, [entry])
+
+    def drawing(self, drawing: Drawing, caption: str, entries: Sequence[Entry]) -> str:
+        """A drawing of one or more records; see `figure`."""
         self.drawings.append(drawing)
         base = f"{self.root}figures/{drawing.name}"
         alt = html.escape(drawing.alt, quote=True)
-        address = f"{self.root}records/{entry.address}.html"
-        origin = "" if entry.record.dataset.origin == "real" else "On a stand-in. "
+        records = ", ".join(
+            f'<a href="{self.root}records/{entry.address}.html">record {entry.address}</a>'
+            for entry in entries
+        )
+        origin = ORIGINS[frozenset(entry.record.dataset.origin for entry in entries)]
         return "\n".join(
             [
                 '<figure class="tb-figure">',
@@ -130,8 +151,7 @@ class PageContext:
                 f'<img class="tb-dark" src="{base}-dark.svg" alt="{alt}" loading="lazy">',
                 f"<figcaption>{html.escape(caption)}",
                 f'<span class="tb-source">{origin}<a href="{base}.csv" download>Data (CSV)</a>, '
-                f'<a href="{base}.svg" download>figure (SVG)</a>, '
-                f'from <a href="{address}">record {entry.address}</a>.</span>',
+                f'<a href="{base}.svg" download>figure (SVG)</a>, from {records}.</span>',
                 "</figcaption>",
                 "</figure>",
             ]

@@ -142,6 +142,12 @@ def make_tree(repository: Path, shelf: Shelf) -> Tree:
     return tree
 
 
+def is_template(source: Path) -> bool:
+    """Whether a notebook is papermill's input: by name, or because its page lies beside it."""
+    beside = source.with_suffix(".md")
+    return source.suffix == ".ipynb" and (source.name in TEMPLATE_NOTEBOOKS or beside.is_file())
+
+
 def expand_toc(node: Any, pages: list[str]) -> Any:
     """Replace each `glob` of a table of contents by the pages that match it, index pages aside.
 
@@ -184,7 +190,7 @@ def _add_hand_written(tree: Tree, binder: Binder, repository: Path) -> None:
         path = source.relative_to(pages)
         if not source.is_file() or any(part.startswith(".") for part in path.parts):
             continue
-        if source.suffix in (".md", ".ipynb") and path.name not in TEMPLATE_NOTEBOOKS:
+        if source.suffix in (".md", ".ipynb") and not is_template(source):
             tree.add(path.as_posix(), binder.bind_file(path.with_suffix("").as_posix(), source))
         elif source.suffix in COPIED:
             tree.add(path.as_posix(), source.read_bytes())

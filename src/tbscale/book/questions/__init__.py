@@ -1,0 +1,1 @@
+"""What the pages of the questions show: tables and figures of records of experiments."""

@@ -1,0 +1,57 @@
+"""Read the measures of an experiment's record: repeats of one name and subject as a summary."""
+
+from __future__ import annotations
+
+from tbscale.bench.schema import Record
+from tbscale.bench.statistics import Summary, summarise
+from tbscale.book import formats
+
+
+def values_of(record: Record, name: str, subject: str) -> list[float]:
+    """Every repeat of a measure, in the order of the record; empty where it has none."""
+    return [one.value for one in record.measures if (one.name, one.subject) == (name, subject)]
+
+
+def summary_of(record: Record, name: str, subject: str) -> Summary:
+    """Repeats of a measure. KeyError where the record has none."""
+    values = values_of(record, name, subject)
+    if not values:
+        raise KeyError(f"{name} of {subject}")
+    return summarise(values)
+
+
+def median_of(record: Record, name: str, subject: str) -> float:
+    """Median of a measure's repeats. KeyError where the record has none."""
+    return summary_of(record, name, subject).median
+
+
+def subjects_of(record: Record, prefix: str, name: str = "wall") -> list[str]:
+    """Subjects under a prefix that have a measure, each once, in the order of the record."""
+    found = (one.subject for one in record.measures if one.name == name)
+    return list(dict.fromkeys(one for one in found if one.startswith(f"{prefix}/")))
+
+
+def steps_of(record: Record, subject: str) -> dict[str, float]:
+    """Median seconds of each step of a subject, in the order of a run."""
+    names = (one.name for one in record.measures if one.subject == subject)
+    steps = dict.fromkeys(name for name in names if name.startswith("step-"))
+    return {name.removeprefix("step-"): median_of(record, name, subject) for name in steps}
+
+
+def seconds_cell(summary: Summary) -> str:
+    """Median and, where there are repeats, their range."""
+    text = formats.seconds(summary.median)
+    return text if summary.n == 1 else f"{text} ({formats.seconds_range(summary)})"
+
+
+def paired_ratios(record: Record, subject: str, baseline: str, name: str = "wall") -> list[float]:
+    """Ratio of a subject to a baseline, repeat by repeat: the pairs of each round."""
+    pairs = zip(values_of(record, name, subject), values_of(record, name, baseline), strict=True)
+    return [one / other for one, other in pairs]
+
+
+def ratio_cell(summary: Summary) -> str:
+    """Median ratio with its range."""
+    low, high = (formats.three_digits(one) for one in (summary.smallest, summary.largest))
+    text = formats.three_digits(summary.median)
+    return text if summary.n == 1 else f"{text} ({low} to {high})"

@@ -1,0 +1,145 @@
+"""Made-up records of the experiments: every number in them is invented, for tests only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from made_up import made_up_document
+
+from tbscale.bench.records import seal
+from tbscale.bench.schema import Record
+
+Json = dict[str, Any]
+Rows = list[tuple[str, str, float]]  # name, subject, value
+LOCAL = ("wall", "cpu", "one-channel", "whole-file")
+
+
+def run_rows(
+    subject: str, walls: list[float], peak: float, pixels: int, post: float = 0.1, cells: int = 40
+) -> Rows:
+    """What a run leaves: walls with their steps, and what is counted once."""
+    rows: Rows = []
+    for wall in walls:
+        rows += [("wall", subject, wall), ("cpu", subject, 1.5 * wall)]
+        rows += [("step-network", subject, wall - post), ("step-follow", subject, post)]
+    once = {"peak": peak, "pixels": pixels, "cells": cells, "foreground": pixels / 4}
+    return rows + [(name, subject, value) for name, value in once.items()]
+
+
+def growth_rows(constant: float = 8e8, slope: float = 100.0) -> Rows:
+    """Crops on an exact line of memory, and runs with one thread and two."""
+    rows: Rows = []
+    for mpx in (0.25, 1, 4):
+        pixels = int(mpx * 1e6)
+        for engine, factor in (("stock", 1.0), ("tbscale", 0.5)):
+            peak = constant + factor * slope * pixels
+            rows += run_rows(f"{engine}/{pixels}", [2 + 7 * mpx, 2.1 + 7 * mpx], peak, pixels)
+    for engine in ("stock", "tbscale"):
+        for threads, wall in ((1, 8.0), (2, 5.0)):
+            rows += run_rows(f"threads/{engine}/{threads}", [wall], 8e8, 500_000)
+    return rows
+
+
+def properties_rows() -> Rows:
+    """Two images of each property."""
+    rows: Rows = []
+    for case, wall, cells in (
+        ("density/0", 3.0, 0),
+        ("density/3000", 4.5, 180),
+        ("diameter/8", 9.0, 100),
+        ("diameter/40", 1.0, 5),
+        ("background/0", 4.0, 90),
+        ("background/0.6", 4.0, 40),
+    ):
+        rows += run_rows(f"stock/{case}", [wall, wall + 0.1], 9e8, 65_536, cells=cells)
+        rows += [("true-cells", case, cells), ("true-foreground", case, cells / 1000)]
+    return rows
+
+
+def settings_rows() -> Rows:
+    """A default, a setting that is faster and changes cells, one that does nothing; rescaled."""
+    rows: Rows = []
+    for subject, walls, ap, equal in (
+        ("native/default", [4.0, 4.2, 4.1], 1.0, 1),
+        ("native/niter-50", [3.0, 3.2, 3.1], 0.93, 0),
+        ("native/batch-1", [4.1, 4.1, 4.0], 1.0, 1),
+        ("rescaled/default", [2.0, 2.1, 2.0], 1.0, 1),
+        ("rescaled/resample-off", [1.5, 1.6, 1.5], 0.8, 0),
+    ):
+        rows += run_rows(subject, walls, 9e8, 65_536)
+        for threshold in ("0.5", "0.75", "0.9"):
+            rows += [(f"ap-{threshold}-default", subject, ap)]
+            rows += [(f"ap-{threshold}-truth", subject, 0.9 * ap)]
+        rows += [("cells-default", subject, 40), ("equal-default", subject, equal)]
+    return rows
+
+
+def channels_rows() -> Rows:
+    """Two files, one input and two, three widths, one network and four."""
+    rows: Rows = []
+    for count in (1, 40):
+        subject = f"reading/{count}"
+        rows += [("file", subject, 4e5 * count), ("one-channel-bytes", subject, 3e5)]
+        for _ in range(2):
+            rows += [("one-channel", subject, 0.01), ("whole-file", subject, 0.01 * count)]
+    rows += run_rows("inputs/1", [4.0, 4.0], 9e8, 65_536)
+    rows += run_rows("inputs/2", [4.2, 4.2], 9e8, 65_536)
+    for subject, wall, weights in (
+        ("width/16", 1.0, 2e6),
+        ("width/32", 4.0, 6e6),
+        ("nets/1", 4.0, 6e6),
+        ("nets/4", 16.0, 24e6),
+    ):
+        rows += [("weights", subject, weights), ("wall", subject, wall)]
+    return rows
+
+
+def trust_rows() -> Rows:
+    """One real image beside one stand-in."""
+    rows: Rows = []
+    for name, far in (("real", 12.0), ("exemplar-001", 9.0)):
+        subject = f"tonsil/{name}"
+        rows += run_rows(subject, [4.0], 9e8, 65_536, cells=int(5 * far))
+        for quantile in ("0.5", "0.99", "1"):
+            rows.append((f"excursion-{quantile}", subject, far * float(quantile)))
+        for iterations in (25, 50, 100, 150, 200):
+            rows.append((f"settled-{iterations}", subject, iterations / 200))
+        for what in ("pixel", "flow", "label"):
+            rows.append((f"{what}-compression", subject, far / 4))
+    return rows
+
+
+ROWS = {
+    "growth": growth_rows,
+    "properties": properties_rows,
+    "settings": settings_rows,
+    "channels": channels_rows,
+    "trust": trust_rows,
+}
+PARAMETERS: Json = {
+    "size_px": 256,
+    "rescaled_px": 256,
+    "rescaled_diameter_px": 25.0,
+    "rounds": 2,
+    "tiles": 8,
+}
+
+
+def experiment_record(experiment: str, rows: Rows | None = None) -> Record:
+    """A sealed record of one experiment."""
+    document = made_up_document()
+    measures = [
+        {
+            "name": name,
+            "subject": subject,
+            "value": value,
+            "unit": "1",
+            "scope": "local" if name in LOCAL or name.startswith("step-") else "portable",
+        }
+        for name, subject, value in (ROWS[experiment]() if rows is None else rows)
+    ]
+    document.update(
+        experiment=experiment, passes=[], result=None, measures=measures, parameters=PARAMETERS
+    )
+    document["dataset"].update(name="exemplar-001")
+    return seal(document)
