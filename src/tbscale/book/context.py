@@ -7,13 +7,15 @@ An unknown name is an error, so that a page cannot lose a number silently.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tbscale import __version__
 from tbscale.bench.quantities import scope_of
 from tbscale.book import bibtex, data_tables, facts, figures, formats, model_card, tables
 from tbscale.book.drawing import Drawing
+from tbscale.book.guidelines import registry
+from tbscale.book.guidelines.words import Guide, index_table
 from tbscale.book.markdown import badge
 from tbscale.book.shelf import Entry, ProfileSet, Shelf
 
@@ -70,6 +72,8 @@ class PageContext:
             "facts": facts,
             "model_card": model_card,
             "data_tables": data_tables,
+            "guideline": self.guideline,
+            "guidelines_table": self.guidelines_table,
         }
 
     def link(self, entry: Entry, words: str = "") -> str:
@@ -117,12 +121,28 @@ class PageContext:
 
         `kind` is a key of `DRAWERS`; `caption` is plain words.
         """
-        drawing = DRAWERS[kind](entry)
+        return self.place(DRAWERS[kind](entry), caption, [entry])
+
+    def guideline(self, key: str) -> Guide:
+        """What the page of a guideline says by itself."""
+        return Guide(registry.guideline(key), self.shelf, self.root, self.base_url, self.place)
+
+    def guidelines_table(self) -> str:
+        """All guidelines with their verdicts."""
+        return index_table(registry.GUIDELINES, self.shelf, self.root)
+
+    def place(self, drawing: Drawing, caption: str, entries: Sequence[Entry]) -> str:
+        """Put a drawing on the page, with the records it was made of."""
         self.drawings.append(drawing)
         base = f"{self.root}figures/{drawing.name}"
         alt = html.escape(drawing.alt, quote=True)
-        address = f"{self.root}records/{entry.address}.html"
-        origin = "" if entry.record.dataset.origin == "real" else "On a stand-in. "
+        records = ", ".join(
+            f'<a href="{self.root}records/{one.address}.html">record {one.address}</a>'
+            for one in entries
+        )
+        synthetic = [one.record.dataset.origin == "stand-in" for one in entries]
+        said = "On stand-ins and real images. " if any(synthetic) else ""
+        origin = "On a stand-in. " if all(synthetic) else said
         return "\n".join(
             [
                 '<figure class="tb-figure">',
@@ -131,7 +151,7 @@ class PageContext:
                 f"<figcaption>{html.escape(caption)}",
                 f'<span class="tb-source">{origin}<a href="{base}.csv" download>Data (CSV)</a>, '
                 f'<a href="{base}.svg" download>figure (SVG)</a>, '
-                f'from <a href="{address}">record {entry.address}</a>.</span>',
+                f"from {records}.</span>",
                 "</figcaption>",
                 "</figure>",
             ]
