@@ -22,8 +22,8 @@ PAGES = ROOT / "notebooks" / "guidelines"
 FEWEST = 16
 PARTS = (
     "Why",
-    "Evidence",
     "When it counts as true",
+    "Evidence",
     "Do",
     "Don't",
     "When it does not hold",

@@ -16,6 +16,7 @@ from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
 
 STACKED = (1, 2, 4)
+LEAST_ROWS = 2048  # several strips and rows of chunks, so that the peak is the steady one
 BATCH = 8
 TILE_PX = 224
 
@@ -63,8 +64,9 @@ def _echo(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _growth(image: NDArray[np.uint16], notes: Notes) -> None:
     """Peak memory of tiling and blending a plane, once, twice and four times as high."""
+    whole_times = -(-LEAST_ROWS // image.shape[0])
     for times in STACKED:
-        plane = np.tile(image, (times, 1))
+        plane = np.tile(image, (times * whole_times, 1))
         variant = f"{plane.shape[0]:,} rows"
         streamed = traced_peak_bytes(lambda p=plane: _streamed(p))
         whole = traced_peak_bytes(lambda p=plane: _whole(p))

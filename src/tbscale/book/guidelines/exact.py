@@ -106,7 +106,8 @@ NUMBER = Guideline(
             10.0,
         ),
     ),
-    "It would be wrong if blocks always finished in one order, or if the prefix sum depended on it.",
+    "It would be wrong if blocks always finished in one order, or if the prefix sum depended on "
+    "that order.",
     Chart("number.largest-id", "largest id", log=True),
 )
 

@@ -60,7 +60,10 @@ class Guide:
 
     def predicate(self) -> str:
         """The claims, in words, and what would falsify them."""
-        rows = [f"- {claim.what}: {claim.wanted()}" for claim in self.guideline.claims]
+        rows = [
+            f"{position}. {claim.what}: {claim.wanted()}"
+            for position, claim in enumerate(self.guideline.claims, 1)
+        ]
         head = "The guideline holds on a machine where, on every image measured there:"
         return "\n".join([head, "", *rows, "", self.guideline.falsified])
 
@@ -87,7 +90,9 @@ class Guide:
             ]
             for one in self.findings
         ]
-        heads = [number(f"{claim.what}, wanted {claim.wanted()}") for claim in claims]
+        heads = [
+            number(f"{position}: {claim.wanted()}") for position, claim in enumerate(claims, 1)
+        ]
         columns = [text("image"), *heads, text("holds"), text("machine"), text("record")]
         return table(columns, rows)
 
@@ -162,11 +167,12 @@ def _said(claim: Claim, span: Span) -> str:
 
 
 def index_table(guidelines: Sequence[Guideline], shelf: Shelf, root: str) -> str:
-    """All guidelines: rule, verdict, link."""
+    """All guidelines: link and rule, and the verdict over machines."""
     rows = []
     for one in guidelines:
         verdicts = evaluate(one, shelf)
         kind = "real" if all(verdict.holds for verdict in verdicts) else "stale"
         link = f"[{one.title}]({root}guidelines/{one.slug}.md)"
-        rows.append([one.key, link, cell(one.rule), badge(in_words(verdicts), kind)])
-    return table([text("no."), text("guideline"), text("rule"), text("verdict")], rows)
+        short = in_words(verdicts).partition(",")[0]
+        rows.append([f"{link}<br>{cell(one.rule)}", badge(short, kind)])
+    return table([text("guideline"), text("verdict")], rows)
