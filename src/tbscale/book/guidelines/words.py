@@ -10,7 +10,7 @@ from tbscale.book import bibtex, formats, tables
 from tbscale.book.drawing import Drawing
 from tbscale.book.guidelines import chart
 from tbscale.book.guidelines.model import Claim, Guideline
-from tbscale.book.guidelines.series import Span, value
+from tbscale.book.guidelines.series import Span, ratio, value
 from tbscale.book.guidelines.verdicts import Finding, Verdict, evaluate, in_words
 from tbscale.book.markdown import badge, cell, number, table, text
 from tbscale.book.shelf import Entry, Shelf
@@ -106,8 +106,7 @@ class Guide:
         ]
         if not values:
             raise BookError(f"{self.guideline.slug} was not measured on {image}; name another")
-        low, high = what.say(min(values)), what.say(max(values))
-        return low if low == high else f"{low} to {high}"
+        return _low_to_high(what.say, values)
 
     def limit(self, claim: int = 0) -> str:
         """The limit of one claim, as it is written."""
@@ -124,6 +123,14 @@ class Guide:
                 if found is not None:
                     return say(found.median)
         raise BookError(f"{image} has no measure {name} of {variant}; measure it first")
+
+    def compared(self, name: str, over: str, under: str) -> str:
+        """The ratio of two variants that no claim is about, smallest to largest over images."""
+        spans = [ratio(name, over, under)(one.entry.record) for one in self.findings]
+        medians = [span.median for span in spans if span is not None]
+        if not medians:
+            raise BookError(f"no record has {name} of {over} and {under}; measure it first")
+        return _low_to_high(formats.ratio, medians)
 
     def steps(self, *names: str) -> str:
         """The time of named steps in the profiles of both engines, beside the whole run."""
@@ -157,6 +164,11 @@ class Guide:
             [one.entry for one in self.findings],
             self.base_url,
         )
+
+
+def _low_to_high(say: Callable[[float], str], values: Sequence[float]) -> str:
+    low, high = say(min(values)), say(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _said(claim: Claim, span: Span) -> str:
