@@ -57,9 +57,8 @@ def bars_of(guideline: Guideline, findings: tuple[Finding, ...]) -> list[Bar]:
     chart = guideline.chart
     if chart is None:
         return [
-            Bar(image_name(one), claim.what, (span.median,))
+            Bar(image_name(one), guideline.claims[0].what, (one.spans[0].median,))
             for one in findings
-            for claim, span in zip(guideline.claims, one.spans, strict=True)
         ]
     return [
         Bar(image_name(one), variant, tuple(chart.scale * value for value in rounds))

@@ -71,7 +71,7 @@ class Guideline:
     name : the page's address, short and imperative
     rule : one sentence
     claims : all must hold on every record of a machine
-    chart : what the figure shows; None draws the claims' own numbers
+    chart : what the figure shows; None draws the first claim's own numbers
     falsified : what one would see if the rule were wrong
     """
 

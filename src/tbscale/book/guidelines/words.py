@@ -83,17 +83,17 @@ class Guide:
         rows = [
             [
                 f"{cell(chart.image_name(one))} {tables.origin_badge(one.entry.record)}",
-                *(_said(claim, span) for claim, span in zip(claims, one.spans, strict=True)),
                 "yes" if one.holds else "**no**",
-                cell(tables.machine_text(one.entry.record.machine)),
+                *(_said(claim, span) for claim, span in zip(claims, one.spans, strict=True)),
                 f"[{one.entry.address}]({self.root}records/{one.entry.address}.md)",
+                cell(tables.machine_text(one.entry.record.machine)),
             ]
             for one in self.findings
         ]
         heads = [
             number(f"{position}: {claim.wanted()}") for position, claim in enumerate(claims, 1)
         ]
-        columns = [text("image"), *heads, text("holds"), text("machine"), text("record")]
+        columns = [text("image"), text("holds"), *heads, text("record"), text("machine")]
         return table(columns, rows)
 
     def number(self, claim: int = 0, image: str | None = None) -> str:
@@ -175,7 +175,8 @@ def _said(claim: Claim, span: Span) -> str:
     median = claim.say(span.median)
     if span.smallest == span.largest:
         return median
-    return f"{median} ({claim.say(span.smallest)} to {claim.say(span.largest)})"
+    spread = f"{claim.say(span.smallest)} to {claim.say(span.largest)}"
+    return f"{median}<br><small>{spread}</small>"
 
 
 def index_table(guidelines: Sequence[Guideline], shelf: Shelf, root: str) -> str:
