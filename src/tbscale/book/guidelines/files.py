@@ -54,7 +54,7 @@ CHUNKS = Guideline(
 )
 
 CHECK_READ = Guideline(
-    "g21",
+    "g12",
     "fail-loudly",
     "Check what you read against a checksum and stop; a decoder that says nothing has not checked.",
     (

@@ -1,4 +1,4 @@
-"""Guidelines about machines and runs: limits, precision, threads, kills, measurements."""
+"""Guidelines about machines and runs: limits, threads, kills, measurements."""
 
 from __future__ import annotations
 
@@ -33,31 +33,6 @@ LIMIT = Guideline(
     ),
     "It would be wrong if the network took many times its limit, so that something else than "
     "arithmetic decides, or less than its limit, so that the limit is none.",
-)
-
-HALF = Guideline(
-    "g12",
-    "use-half-precision-where-it-holds",
-    "Use half precision where the answer survives it, and print the answer's grade beside the "
-    "speed.",
-    (
-        Claim(
-            "time of a batch in float32 over bfloat16",
-            ratio("network.tile-time", "float32", "bfloat16"),
-            "at least",
-            1.3,
-        ),
-        Claim(
-            "average precision at IoU 0.5 against float32",
-            value("half.ap", "IoU 0.5"),
-            "at least",
-            0.99,
-            formats.compact,
-        ),
-    ),
-    "It would be wrong on a machine without instructions for bfloat16, where it is slower, or "
-    "where rounding changes which cells are found.",
-    Chart("network.tile-time", "time of a batch of tiles, s"),
 )
 
 RESUME = Guideline(
@@ -142,4 +117,4 @@ MEASURE = Guideline(
     "It would be wrong if the first run were like all others: then a warm-up would be a waste.",
 )
 
-ALL = (LIMIT, HALF, RESUME, OVERLAP, THREADS, MEASURE)
+ALL = (LIMIT, RESUME, OVERLAP, THREADS, MEASURE)
