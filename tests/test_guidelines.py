@@ -107,7 +107,7 @@ def test_changing_one_figure_of_a_record_flips_the_predicate(shelf: Shelf) -> No
     assert "fails:" in new
     assert "fails:" not in old
     assert "off by 50" in new
-    table = next(line for line in new.splitlines() if line.startswith("| cycif-tonsil"))
+    table = next(line for line in new.splitlines() if line.startswith("| exemplar-001"))
     assert "1.00" in table
     assert "**no**" in table
     assert table not in old
