@@ -11,19 +11,39 @@ from browser import DESKTOP, PHONE, Browser, find_chromium
 from made_up import made_up_document
 from made_up_experiments import ROWS, experiment_record
 
-from tbscale.bench.records import load_record, save_record, seal
+from tbscale.bench.records import load_record, record_files, save_record, seal
 from tbscale.book.build import build_book, run_jupyter_book
 from tbscale.book.checks import check_site
+from tbscale.book.guidelines.registry import GUIDELINES
 from tbscale.errors import BookError
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = "profiles/exemplar-001-stand-in-stock.html"
-QUESTIONS = ("questions/q2-growth.html", "questions/q4-settings.html", "will-it-fit.html")
+AUDITED = (
+    "index.html",
+    PROFILE,
+    "data.html",
+    "rerun.html",
+    "glossary.html",
+    "guidelines/index.html",
+    "guidelines/g08-stop-at-the-fixed-point.html",
+    "questions/q2-growth.html",
+    "questions/q4-settings.html",
+    "will-it-fit.html",
+)
 PAGE_LIMIT_BYTES = 1_000_000  # of a page without its figures
+
+
+def guideline_records() -> list[Path]:
+    """The committed records that the pages of the guidelines rest on."""
+    paths = record_files(ROOT / "results")
+    return [path for path in paths if load_record(path).experiment == "guidelines"]
 
 
 def made_up_results(folder: Path) -> None:
     """Two machines on a stand-in, one real image, one executed notebook, and all experiments."""
+    for path in guideline_records():
+        save_record(load_record(path), folder)
     for experiment in ROWS:
         save_record(experiment_record(experiment), folder)
     for name, origin, cpu in (
@@ -34,6 +54,7 @@ def made_up_results(folder: Path) -> None:
         document = made_up_document()
         document["dataset"].update(name=name, origin=origin, shape=[3138, 2509], channels=12)
         document["machine"]["cpu"]["model"] = cpu
+        document["parameters"]["projected_peak_bytes"] = 1_200_000_000
         path = save_record(seal(document), folder)
     image = {"output_type": "display_data", "metadata": {}, "data": {"text/html": TABLE}}
     cells = [
@@ -70,10 +91,12 @@ def test_the_book_has_its_pages(site: Path) -> None:
     pages = pages_of(site)
     hand_written = [path.stem for path in (ROOT / "notebooks").glob("*.md")]
     assert {f"{name}.html" for name in hand_written} <= set(pages)
+    assert {f"guidelines/{one.slug}.html" for one in GUIDELINES} <= set(pages)
     assert PROFILE in pages
     assert "profiles/cycif-tonsil-real-stock.html" in pages
     assert len([page for page in pages if page.startswith("runs/")]) == 1
-    assert len([page for page in pages if page.startswith("records/")]) == 4 + len(ROWS)
+    others = len(ROWS) + len(guideline_records())
+    assert len([page for page in pages if page.startswith("records/")]) == 4 + others
     for source in files("tbscale.book").joinpath("static").iterdir():
         assert (site / "_static" / source.name).is_file()
 
@@ -196,7 +219,7 @@ def test_no_serious_finding_of_axe(browser: Browser, site: Path) -> None:
     axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     for size in (PHONE, DESKTOP):
         browser.resize(size)
-        for page in ("index.html", PROFILE, "data.html", "rerun.html", "glossary.html", *QUESTIONS):
+        for page in AUDITED:
             browser.open(f"file://{site}/{page}")
             browser.evaluate(f"{axe}; 0")
             found = browser.evaluate(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tbscale import __version__
-from tbscale.book.shelf import Entry
+from tbscale.book.shelf import SHORT_ID, Entry
 
 AUTHOR = "{The tbscale authors}"
 BOOK_TITLE = "Cell segmentation at terabyte scale: measured guidelines"
@@ -43,6 +45,21 @@ def book_bibtex(year: int, base_url: str = "") -> str:
     if base_url:
         fields["url"] = base_url
     return _entry("misc", "tbscale", fields)
+
+
+def guideline_bibtex(slug: str, title: str, entries: Sequence[Entry], base_url: str = "") -> str:
+    """BibTeX of a guideline; the records it rests on are named by their ids."""
+    ids = dict.fromkeys(entry.record.id for entry in entries)
+    fields = {
+        "author": AUTHOR,
+        "title": f"{{{escape(title)}}}",
+        "howpublished": escape(f"{BOOK_TITLE}, tbscale {__version__}, guideline {slug}"),
+        "year": str(max((entry.record.created.year for entry in entries), default=FIRST_YEAR)),
+        "note": "Records " + " ".join(one[:SHORT_ID] for one in ids),
+    }
+    if base_url:
+        fields["url"] = f"{base_url.rstrip('/')}/guidelines/{slug}.html"
+    return _entry("misc", f"tbscale-{slug}", fields)
 
 
 def escape(words: str) -> str:

@@ -14,6 +14,8 @@ from tbscale import __version__
 from tbscale.bench.quantities import scope_of
 from tbscale.book import bibtex, data_tables, facts, figures, formats, model_card, tables
 from tbscale.book.drawing import Drawing
+from tbscale.book.guidelines import registry
+from tbscale.book.guidelines.words import Guide, index_table
 from tbscale.book.markdown import badge
 from tbscale.book.questions import bottleneck, channels, growth, properties, settings, trust
 from tbscale.book.questions import will_it_fit as fit
@@ -85,6 +87,8 @@ class PageContext:
             "settings": settings,
             "trust": trust,
             "fit": fit,
+            "guideline": self.guideline,
+            "guidelines_table": self.guidelines_table,
         }
 
     def link(self, entry: Entry, words: str = "") -> str:
@@ -133,6 +137,14 @@ class PageContext:
         `kind` is a key of `DRAWERS`; `caption` is plain words.
         """
         return self.drawing(DRAWERS[kind](entry), caption, [entry])
+
+    def guideline(self, key: str) -> Guide:
+        """What the page of a guideline says by itself."""
+        return Guide(registry.guideline(key), self.shelf, self.root, self.base_url, self.drawing)
+
+    def guidelines_table(self) -> str:
+        """All guidelines with their verdicts."""
+        return index_table(registry.GUIDELINES, self.shelf, self.root)
 
     def drawing(self, drawing: Drawing, caption: str, entries: Sequence[Entry]) -> str:
         """A drawing of one or more records; see `figure`."""

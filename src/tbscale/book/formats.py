@@ -73,3 +73,19 @@ def seconds_range(summary: Summary) -> str:
         return seconds(summary.median)
     low, high = three_digits(summary.smallest), three_digits(summary.largest)
     return f"{low} to {high}{NBSP}s"
+
+
+def compact(value: float) -> str:
+    """A plain number: integers with their thousands apart, others with three digits.
+
+    >>> [compact(value) for value in (0, 2287.0, 0.0236, 4.2e-05)]
+    ['0', '2,287', '0.024', '4.2e-05']
+    """
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:.2g}" if abs(value) < 0.01 else three_digits(value)
+
+
+def share_fine(value: float) -> str:
+    """A small share in per cent, two digits: `0.24 %`."""
+    return f"{100 * value:.2g}" + NBSP + "%"

@@ -25,6 +25,8 @@ import yaml
 from tbscale.bench.records import json_schema
 from tbscale.book.context import FILTERS, PageContext
 from tbscale.book.executed import executed_page
+from tbscale.book.guidelines.registry import GUIDELINES
+from tbscale.book.guidelines.verdicts import check_evidence
 from tbscale.book.shelf import Shelf
 from tbscale.errors import BookError
 
@@ -126,8 +128,10 @@ def make_tree(repository: Path, shelf: Shelf) -> Tree:
 
     Raises
     ------
-    BookError : a page is missing, or uses a name that no record gives
+    BookError : a page is missing, uses a name that no record gives, or is a guideline without
+        evidence
     """
+    check_evidence(GUIDELINES, shelf)
     tree = Tree()
     config = (repository / "_config.yml").read_text(encoding="utf-8")
     base_url = str((yaml.safe_load(config).get("html") or {}).get("baseurl") or "")
