@@ -15,7 +15,7 @@ import tifffile
 import zarr.storage._local as local_store
 
 from tbscale.cli import main
-from tbscale.engine import scratch
+from tbscale.engine import packed, scratch
 from tbscale.engine.cells import Rules
 from tbscale.engine.request import Request
 from tbscale.engine.run import Settings
@@ -125,13 +125,11 @@ def fail_at(monkeypatch, target, part, use=2):
     return met
 
 
-PUT, WHOLE = (local_store, "_put"), (scratch, "write_whole")
+PUT, WHOLE, CHUNK = (local_store, "_put"), (scratch, "write_whole"), (packed, "write_whole")
 PLACES = {
-    "arrays": (PUT, "zarr.json"),
-    "flows": (PUT, "flow.zarr/c"),
-    "foreground": (PUT, "foreground.zarr/c"),
+    "flows": (CHUNK, "tbscale/flow/"),
     "rows done": (WHOLE, "flow-rows.json"),
-    "sinks": (PUT, "sinks.zarr/c"),
+    "sinks": (CHUNK, "tbscale/sinks/"),
     "follow done": (WHOLE, "follow/"),
     "seeds": (WHOLE, "seeds/"),
     "owned": ((np, "savez"), "owned/"),
