@@ -28,7 +28,6 @@ from tbscale.book.questions.measures import (
 from tbscale.book.shelf import Entry
 
 REFERENCE_WIDTH = "width/32"
-ONE_NET = "nets/1"
 
 
 def _channels(subject: str) -> int:
@@ -86,8 +85,8 @@ def nets_table(record: Record) -> str:
     rows = []
     for subject in [*subjects_of(record, "width"), *subjects_of(record, "nets")]:
         kind, value = subject.split("/")
-        baseline = REFERENCE_WIDTH if kind == "width" else ONE_NET
-        ratio = summary_of(record, "wall", subject).median / median_of(record, "wall", baseline)
+        published = median_of(record, "wall", REFERENCE_WIDTH)
+        ratio = median_of(record, "wall", subject) / published
         words = f"first layer of {value} features" if kind == "width" else f"{value} averaged"
         if subject == REFERENCE_WIDTH:
             words += ", as published"
