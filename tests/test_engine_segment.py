@@ -171,8 +171,10 @@ def test_refusals_say_what_to_pass(weights, image, tmp_path):
     out = tmp_path / "labels.ome.tif"
     with pytest.raises(BudgetError, match="pass --memory"):
         segment(Request(image, out, model=weights, memory_bytes=10_000_000))
-    with pytest.raises(PlanError, match="pass --diameter 17"):
-        segment(Request(image, out, model=weights, diameter=30.0))
+    with pytest.raises(PlanError, match="pass pixels above 0"):
+        segment(Request(image, out, model=weights, diameter=-1.0))
+    with pytest.raises(RunError, match=r"device 'cuda:9' is not available here; pass cpu"):
+        segment(Request(image, out, model=weights, device="cuda:9"))
     with pytest.raises(WeightsError, match="choose embedded"):
         segment(Request(image, out, model="nucleii"))
     with pytest.raises(ImageError, match="no extension of a label file"):

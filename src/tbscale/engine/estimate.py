@@ -9,21 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
+from tbscale.engine.device import check_device
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.network import Network
 from tbscale.engine.plan import Plan, plan_segmentation
+from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import (
     MakeNetwork,
     Request,
-    check_diameter,
     network_of,
     open_planes,
     plan_request,
     write_labels,
 )
-from tbscale.engine.weights import resolve_model
+from tbscale.engine.weights import read_diameters, resolve_model
 from tbscale.images.open import open_image
 from tbscale.images.plane import ArrayPlane, Plane
 from tbscale.steps import StepClock
@@ -69,7 +70,8 @@ def estimate_time(
     time_piece(first, network, settings)
     clock = time_piece(pieces, network, settings)
     shape = pieces[0].shape
-    tiles = plan_tiles(shape, settings.tile_px, settings.overlap).tile_count
+    frame = settings.scaling.frame(shape)
+    tiles = plan_tiles(frame, settings.tile_px, settings.overlap).tile_count
     by_tile = plan.grid.tile_count / tiles
     area = plan.shape[0] * plan.shape[1]
     by_area = area / (shape[0] * shape[1])
@@ -88,14 +90,17 @@ def estimate_request(
 
     Raises
     ------
-    ImageError, WeightsError, BudgetError : as `segment`
+    ImageError, WeightsError, BudgetError, PlanError, RunError : as `segment`
     """
     with open_image(request.image) as image:
         planes = open_planes(image, request)
-    plan = plan_request(request, planes)
-    network = network_of(request, resolve_model(request.model), make_network)
-    check_diameter(request.diameter, network)
-    return plan, estimate_time(planes, plan, network, request.settings)
+    check_device(request.device)
+    weights = resolve_model(request.model)
+    scaling = choose_scaling(request.diameter, read_diameters(weights))
+    plan = plan_request(request, planes, scaling)
+    network = network_of(request, weights, make_network)
+    settings = replace(request.settings, scaling=scaling)
+    return plan, estimate_time(planes, plan, network, settings)
 
 
 def read_piece(planes: list[Plane]) -> tuple[list[ArrayPlane], float]:

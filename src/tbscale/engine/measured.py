@@ -13,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 
 from tbscale.engine.cells import Rules
+from tbscale.engine.device import check_device, synchroniser
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
 from tbscale.engine.projection import network_memory
+from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.segmentation import check_diameter, write_labels
-from tbscale.engine.weights import resolve_model
+from tbscale.engine.segmentation import write_labels
+from tbscale.engine.weights import read_diameters, resolve_model
 from tbscale.engine.workload.engines import Prepared, Segmentation
 from tbscale.engine.workload.image import job_region
 from tbscale.engine.workload.job import Job, Scalar
@@ -34,7 +36,6 @@ from tbscale.steps import StepClock
 FIXED: dict[str, Scalar] = {"resample": True, "interp": True, "augment": False}
 # the network mode of each name of the engine
 NETWORKS = {"tbscale": "exact", "tbscale-fast": "fast", "tbscale-half": "half"}
-NITER = 200  # what the reference takes for None at the scale of the model
 DEFAULTS: dict[str, Scalar] = {
     "flow_threshold": 0.4,
     "cellprob_threshold": 0.0,
@@ -120,18 +121,19 @@ def prepare(job: Job) -> Prepared:
 
     Raises
     ------
-    RunError : an unknown setting, or another device than the CPU
-    ImageError, WeightsError, BudgetError : as `tbscale.engine.segmentation.segment`
+    RunError : an unknown setting, or a device that is not here
+    ImageError, WeightsError, PlanError, BudgetError : as `tbscale.engine.segmentation.segment`
     """
+    device = check_device(job.device)
     settings = fill_settings(job)
     weights = resolve_model(job.model)
     network = make_network(weights, job.device, str(settings["network"]))
-    check_diameter(job.diameter, network)
+    scaling = choose_scaling(job.diameter, read_diameters(weights))
     channels = [job.channel] if job.channel2 is None else [job.channel, job.channel2]
     whole = [open_plane(job.image, channel, job.level) for channel in channels]
     region = job_region(job, whole[0])
     planes: list[Plane] = [Crop(plane, *region) for plane in whole]
-    chosen = read_settings(settings)
+    chosen = replace(read_settings(settings), scaling=scaling)
     plan = make_plan(settings, chosen, planes)
     folder = tempfile.TemporaryDirectory(prefix="tbscale-")
 
@@ -142,7 +144,7 @@ def prepare(job: Job) -> Prepared:
     used = {**settings, "core_px": plan.core_px}
     used["network_uses"] = network.uses
     used["projected_peak_bytes"] = plan.projection.peak_bytes
-    return Prepared(run, weights.name, weights.sha256, used)
+    return Prepared(run, weights.name, weights.sha256, used, synchroniser(device))
 
 
 def fill_settings(job: Job) -> dict[str, Scalar]:
@@ -153,8 +155,6 @@ def fill_settings(job: Job) -> dict[str, Scalar]:
             f"the tbscale engine has no setting {', '.join(unknown)}; choose from "
             f"{', '.join(sorted(DEFAULTS))}"
         )
-    if job.device != "cpu":
-        raise RunError(f"the tbscale engine runs on cpu, not {job.device!r}; pass cpu")
     settings = {**DEFAULTS, "network": NETWORKS[job.engine], **job.settings}
     if settings["network"] not in MODES:
         raise RunError(
@@ -186,7 +186,7 @@ def read_settings(settings: dict[str, Scalar]) -> Settings:
         number(settings, "tile_overlap"),
         int(number(settings, "batch_size")),
         number(settings, "cellprob_threshold"),
-        NITER if settings["niter"] is None else int(number(settings, "niter")),
+        None if settings["niter"] is None else int(number(settings, "niter")),
         rules,
     )
 
@@ -205,6 +205,7 @@ def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]
         planes[0].dtype.itemsize,
         sum(row_of_chunks_bytes(plane) for plane in planes),
         network_memory(str(settings["network"]), torch.get_num_threads()),
+        chosen.scaling.frame_if_needed(planes[0].shape),
     )
 
 

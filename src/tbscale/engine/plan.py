@@ -56,6 +56,7 @@ def plan_segmentation(
     pixel_bytes: int = 2,
     cache_bytes: int = 0,
     network: NetworkMemory = EXACT_MEMORY,
+    frame: tuple[int, int] | None = None,
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -65,12 +66,13 @@ def plan_segmentation(
     budget_bytes : the projected peak stays at or below it
     core_px : pixels of a block's core; None takes the largest of 2048, 1024, 512 and 256 that fits
     channels, pixel_bytes, cache_bytes, network : see `project`
+    frame : (Y, X) of the plane as the network sees it; None where it is not resized
 
     Raises
     ------
     BudgetError : the plan needs more; says what to set
     """
-    grid = plan_tiles(shape, tile_px, overlap)
+    grid = plan_tiles(frame or shape, tile_px, overlap)
 
     def project_core(size: int) -> Projection:
         return project(
@@ -82,6 +84,7 @@ def plan_segmentation(
             pixel_bytes,
             cache_bytes,
             network,
+            frame is not None,
         )
 
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]

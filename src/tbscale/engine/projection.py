@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tbscale.engine.grid import TileGrid
 from tbscale.engine.normalise import ROWS_AT_ONCE as LIMITS_ROWS
 from tbscale.engine.normalise import SAMPLED_ABOVE_PX
+from tbscale.engine.rescale import SLAB_ROWS
 from tbscale.engine.scratch import COLUMN_CHUNK_PX, ROW_CHUNK_PX
 from tbscale.engine.strips import INPUTS, OUTPUTS, ROWS_AT_ONCE
 from tbscale.engine.tasks import REGION_BYTES_PER_PX
@@ -130,6 +131,7 @@ def project(
     pixel_bytes: int,
     cache_bytes: int,
     network: NetworkMemory = EXACT_MEMORY,
+    is_rescaled: bool = False,
 ) -> Projection:
     """Project what a run needs.
 
@@ -140,12 +142,15 @@ def project(
     pixel_bytes : of the stored pixels
     cache_bytes : decoded chunks that are kept while rows are read
     network : what the network holds
+    is_rescaled : whether `grid` is that of a resized plane
     """
     area = shape[0] * shape[1]
     cells_bytes = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000 * BYTES_PER_CELL
     stages = (
         limits_stage(shape, pixel_bytes, cache_bytes),
-        network_stage(shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network),
+        network_stage(
+            shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network, is_rescaled
+        ),
         blocks_stage(shape, core_px, cells_bytes),
     )
     return Projection(stages, cells_bytes, area * (8 + 1 + 8 + 4 + 4), area * 4)
@@ -174,6 +179,7 @@ def network_stage(
     pixel_bytes: int,
     cache_bytes: int,
     network: NetworkMemory,
+    is_rescaled: bool,
 ) -> Stage:
     """One strip's rows and sums, what waits to be stored, and one batch of tiles."""
     width, padded, tile = shape[1], grid.x.padded_px, grid.y.tile_px
@@ -181,12 +187,14 @@ def network_stage(
     piece = ROWS_AT_ONCE * width * max(pixel_bytes + 2 * 4, OUTPUTS * 4 + 6 * 4 + 1)
     chunk = ROW_CHUNK_PX * COLUMN_CHUNK_PX * 9
     tile_px = batch_size * tile * grid.x.tile_px
+    resized = rescale_bytes(width, padded, channels, pixel_bytes) if is_rescaled else 0
     return Stage(
         "network",
         (
             ("rows of the strip", tile * padded * 4 * channels),
             ("sums of the strip", tile * padded * 4 * OUTPUTS),
             ("waiting flow", min(ROW_CHUNK_PX, shape[0]) * width * 9),
+            ("resized rows", resized),
             ("pieces", piece + CODED_CHUNKS // 8 * chunk),
             ("decoded chunks", cache_bytes),
             ("tiles", 2 * tile_px * 4 * (INPUTS + OUTPUTS)),
@@ -194,6 +202,14 @@ def network_stage(
             ("allocator", ALLOCATOR_BYTES),
         ),
     )
+
+
+def rescale_bytes(width: int, frame_width: int, channels: int, pixel_bytes: int) -> int:
+    """Rows of the plane before they are resized, and rows of flow before and after."""
+    before = SLAB_ROWS * width * (pixel_bytes + 2 * 4 + channels * 4)
+    flow = SLAB_ROWS * width * (OUTPUTS * 4 + 6 * 4 + 1)
+    waiting = 4 * ROWS_AT_ONCE * frame_width * OUTPUTS * 4
+    return before + flow + waiting
 
 
 def blocks_stage(shape: tuple[int, int], core_px: int, cells_bytes: int) -> Stage:

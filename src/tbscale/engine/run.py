@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, shape_of, widen
 from tbscale.engine.cells import Rules
-from tbscale.engine.grid import TileGrid, plan_tiles
+from tbscale.engine.frame import pad_rows, read_normalised, read_scaled
+from tbscale.engine.grid import plan_tiles
 from tbscale.engine.kernels.seeds import REACH_PX, find_seeds
 from tbscale.engine.memory import give_back_freed
 from tbscale.engine.network import Network
@@ -26,10 +24,11 @@ from tbscale.engine.projection import (
     LARGEST_CELLS_PER_MEGAPIXEL,
     gibibytes_above,
 )
+from tbscale.engine.rescale import Scaling, out_of_frame, resize_stream
 from tbscale.engine.result import PlaneLabels, finish_blocks
 from tbscale.engine.scratch import Flows, FlowStore, SeedStore, SinkStore
 from tbscale.engine.seed_order import RankedSeeds, rank_seeds
-from tbscale.engine.strips import ROWS_AT_ONCE, ReadRows, Rows, stream_flows
+from tbscale.engine.strips import Rows, stream_flows
 from tbscale.engine.tasks import REGION_BYTES_PER_PX, check_region, follow_block, own_block
 from tbscale.errors import BudgetError
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
@@ -50,42 +49,25 @@ class Settings:
     ----------
     tile_px, overlap, batch_size : Cellpose `bsize`, `tile_overlap`, `batch_size`
     cellprob_threshold : logit above which a pixel is foreground
-    niter : iterations of the dynamics
+    niter : iterations of the dynamics; None or 0 takes 200 at the scale of the model
     rules : which cells stay
     core_px : pixels of a block's core; the labels do not depend on it
+    scaling : how large the network sees the plane
     """
 
     tile_px: int = 224
     overlap: float = 0.1
     batch_size: int = 8
     cellprob_threshold: float = 0.0
-    niter: int = 200
+    niter: int | None = None
     rules: Rules = field(default_factory=Rules)
     core_px: int = 2048
+    scaling: Scaling = Scaling()  # noqa: RUF009, frozen and without state
 
-
-def pad_rows(
-    planes: list[Plane], limits: list[Limits], grid: TileGrid, clock: StepClock
-) -> ReadRows:
-    """Make the function that reads padded, normalised rows: float32 (planes, rows, padded X)."""
-    left = grid.x.pad_before_px
-    columns = slice(left, left + grid.x.size_px)
-
-    def read(start: int, stop: int) -> NDArray[np.float32]:
-        out = np.zeros((len(planes), stop - start, grid.x.padded_px), np.float32)
-        first = max(start - grid.y.pad_before_px, 0)
-        last = min(stop - grid.y.pad_before_px, grid.y.size_px)
-        for row in range(first, last, ROWS_AT_ONCE):
-            rows = slice(row, min(row + ROWS_AT_ONCE, last))
-            top = row + grid.y.pad_before_px - start
-            for k, (plane, limit) in enumerate(zip(planes, limits, strict=True)):
-                with clock.step("read"):
-                    pixels = plane.read(rows, slice(0, grid.x.size_px))
-                with clock.step("normalise"):
-                    out[k, top : top + len(pixels), columns] = limit.apply(pixels)
-        return out
-
-    return read
+    @property
+    def iterations(self) -> int:
+        """Iterations of the dynamics, as the reference decides them."""
+        return self.niter or self.scaling.iterations
 
 
 def network_step(
@@ -98,19 +80,39 @@ def network_step(
     planes = [cache_chunks(plane, row_of_chunks_bytes(plane)) for plane in planes]
     with clock.step("normalise"):
         limits = [intensity_limits(plane) for plane in planes]
-    grid = plan_tiles(shape, settings.tile_px, settings.overlap)
-    rows_of = pad_rows(planes, limits, grid, clock)
-    stream = stream_flows(grid, network, rows_of, settings.batch_size, clock, flows.rows_done)
+    stream = flow_rows(planes, limits, network, settings, flows.rows_done, clock)
     for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):
         with clock.step("write"):
             flows.append(rows, settings.cellprob_threshold)
-    del stream, rows_of
+    del stream
     give_back_freed()  # of the network's arrays
 
 
 def row_count(rows: Rows) -> int:
     """Rows of a piece of the network's output."""
     return rows.values.shape[1]
+
+
+def flow_rows(
+    planes: list[Plane],
+    limits: list[Limits],
+    network: Network,
+    settings: Settings,
+    first_row: int,
+    clock: StepClock,
+) -> Iterator[Rows]:
+    """The network's output in rows of the plane, from `first_row` on."""
+    shape, scaling = planes[0].shape, settings.scaling
+    frame = scaling.frame(shape)
+    grid = plan_tiles(frame, settings.tile_px, settings.overlap)
+    read = read_scaled(read_normalised(planes, limits, clock), shape, scaling, clock)
+    rows_of = pad_rows(read, grid, len(planes))
+    if not scaling.is_needed:
+        return stream_flows(grid, network, rows_of, settings.batch_size, clock, first_row)
+    resize = out_of_frame(frame, shape)
+    from_row = resize.source_rows(first_row, first_row + 1)[0]
+    stream = stream_flows(grid, network, rows_of, settings.batch_size, clock, from_row)
+    return resize_stream(stream, resize, first_row, clock)
 
 
 def follow_step(
@@ -127,7 +129,7 @@ def follow_step(
         if sinks.reach_px(block.index) is not None:
             continue
         found, reach_px = follow_block(
-            block, flows, shape, FIRST_HALO_PX, settings.niter, region_limit_px, clock
+            block, flows, shape, FIRST_HALO_PX, settings.iterations, region_limit_px, clock
         )
         with clock.step("write"):
             sinks.write(block.index, block.core, found, reach_px)

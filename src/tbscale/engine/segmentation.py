@@ -14,18 +14,19 @@ import torch
 import tbscale
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
+from tbscale.engine.device import check_device
 from tbscale.engine.memory import default_budget_bytes
-from tbscale.engine.network import EXACT, GRADES, Network
+from tbscale.engine.network import EXACT, GRADES, Network, weakest
 from tbscale.engine.network import make_network as make_network_of
 from tbscale.engine.plan import Plan, plan_segmentation
 from tbscale.engine.progress import progress
 from tbscale.engine.projection import NetworkMemory, network_memory
+from tbscale.engine.rescale import UNSCALED, Scaling, choose_scaling, measured_grade
 from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.weights import Weights, resolve_model
+from tbscale.engine.weights import Weights, read_diameters, resolve_model
 from tbscale.engine.workdir import WorkDir, started_core_px, workdir_path
-from tbscale.errors import PlanError
 from tbscale.images.cached_plane import row_of_chunks_bytes
 from tbscale.images.image import Image
 from tbscale.images.labels_out.spool import told_if_full
@@ -50,7 +51,8 @@ class Request:
     channel, channel2 : index from 0 or name; channel2 is the second input of the network
     level : pyramid level, 0 = full resolution
     model : see `tbscale.engine.weights.resolve_model`
-    diameter : pixels; only the model's own for now
+    diameter : of the cells, pixels; the plane is resized by the model's diameter over this one,
+        as in the reference; None is the mean diameter of the cells that the model was trained on
     settings : what decides the labels
     memory_bytes : budget; None takes 60 % of what is free
     core_px : pixels of a block's core; None lets the plan choose
@@ -110,8 +112,8 @@ def segment(
     ------
     ImageError, WeightsError : the image, output or model cannot be used
     BudgetError : the plan needs more memory than the budget
-    RunError : another run writes to the same output, an unfinished one was another, or the disk
-        is full
+    RunError : the device is not here, another run writes to the same output, an unfinished one
+        was another, or the disk is full
     """
     started = time.perf_counter()
     clock = StepClock()
@@ -119,14 +121,15 @@ def segment(
         planes = open_planes(image, request)
         pixel_size_um = image.pixel_size_um if request.level == 0 else None
     check_label_path(request.out)
+    check_device(request.device)
     if request.core_px is None and not restart:
         request = replace(request, core_px=started_core_px(workdir_path(request.out)))
-    plan = plan_request(request, planes)
     weights = resolve_model(request.model)
-    settings = replace(request.settings, core_px=plan.core_px)
+    scaling = choose_scaling(request.diameter, read_diameters(weights))
+    plan = plan_request(request, planes, scaling)
+    settings = replace(request.settings, core_px=plan.core_px, scaling=scaling)
     network = network_of(request, weights, make_network)
     identity = identify(request, settings, weights, planes, network)
-    check_diameter(request.diameter, network)
     work_dir = WorkDir(workdir_path(request.out), identity, restart)
     with told_if_full(request.out), work_dir as work:
         flows = FlowStore(work.path, plan.shape)
@@ -154,7 +157,7 @@ def open_planes(image: Image, request: Request) -> list[Plane]:
     return planes
 
 
-def plan_request(request: Request, planes: list[Plane]) -> Plan:
+def plan_request(request: Request, planes: list[Plane], scaling: Scaling = UNSCALED) -> Plan:
     """Plan a request within its budget."""
     budget = request.memory_bytes
     return plan_segmentation(
@@ -168,24 +171,8 @@ def plan_request(request: Request, planes: list[Plane]) -> Plan:
         planes[0].dtype.itemsize,
         sum(row_of_chunks_bytes(plane) for plane in planes),
         request.network_memory or network_memory(request.network, torch.get_num_threads()),
+        scaling.frame_if_needed(planes[0].shape),
     )
-
-
-def check_diameter(diameter: float | None, network: Network) -> None:
-    """Refuse a diameter at which the reference would rescale the image.
-
-    Raises
-    ------
-    PlanError : rescaling is not built
-    """
-    mean = getattr(network, "diam_mean_px", None)
-    trained = getattr(network, "diam_labels_px", mean)
-    wanted = trained if diameter is None else diameter
-    if mean is not None and wanted != mean:
-        raise PlanError(
-            f"the cells are {wanted:g} px wide and the model works at {mean:g} px; images are not "
-            f"rescaled yet, so resize the image by {mean / wanted:.3g} or pass --diameter {mean:g}"
-        )
 
 
 def identify(
@@ -198,6 +185,7 @@ def identify(
     """Everything that decides the labels and the scratch, as JSON values."""
     stat = request.image.stat()
     rules: Rules = settings.rules
+    of_network = getattr(network, "grade", GRADES[EXACT])
     return {
         "tbscale": tbscale.__version__,
         "reference": REFERENCE,
@@ -214,14 +202,17 @@ def identify(
         "overlap": settings.overlap,
         "batch_size": settings.batch_size,
         "cellprob_threshold": settings.cellprob_threshold,
-        "niter": settings.niter,
+        "diameter": request.diameter,
+        "rescale": float(settings.scaling.factor),
+        "niter": settings.iterations,
         "flow_threshold": rules.flow_threshold,
         "min_size": rules.min_size,
         "max_size_fraction": rules.max_size_fraction,
         "core_px": settings.core_px,
+        "device": request.device,
         "network": request.network,
         "network uses": getattr(network, "uses", ""),
-        "grade": getattr(network, "grade", GRADES[EXACT]),
+        "grade": weakest(of_network, measured_grade(settings.scaling)),
     }
 
 

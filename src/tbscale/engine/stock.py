@@ -18,10 +18,10 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
 from cellpose import core, dynamics, models, plot, transforms, utils
 from numpy.typing import NDArray
 
+from tbscale.engine.device import check_device, synchroniser
 from tbscale.engine.weights import load_model, resolve_model
 from tbscale.engine.workload.engines import Prepared, Segmentation
 from tbscale.engine.workload.image import job_region
@@ -72,28 +72,6 @@ def prepare(job: Job) -> Prepared:
 
 def _channels(job: Job) -> list[int | str | None]:
     return [job.channel] if job.channel2 is None else [job.channel, job.channel2]
-
-
-def check_device(name: str) -> torch.device:
-    """The torch device of a name. RunError where this machine does not have it."""
-    available = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not available.get(name, False):
-        usable = " or ".join(key for key, value in available.items() if value)
-        raise RunError(f"device {name!r} is not available here; pass {usable}")
-    return torch.device(name)
-
-
-def synchroniser(device: torch.device) -> Callable[[], None] | None:
-    """What waits for the work queued on a device; None for the CPU, which queues nothing."""
-    if device.type == "cuda":
-        return functools.partial(torch.cuda.synchronize, device)
-    if device.type == "mps":
-        return torch.mps.synchronize
-    return None
 
 
 def fill_settings(settings: dict[str, Scalar]) -> dict[str, Scalar]:

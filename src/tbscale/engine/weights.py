@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tbscale.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "embedded"
 PREFERRED = "nuclei"
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "nuclear.safetensors"
+DIAM_MEAN_PX = 30.0  # of CellposeModel, where neither the model nor its name says otherwise
 FINAL_LAYER = "output.2.weight"
 
 
@@ -206,6 +209,35 @@ def check_weights(path: Path) -> None:
             f"{path} has no layer {FINAL_LAYER!r}, so it is not of the Cellpose 3 network; "
             "pass a file that Cellpose 3 saved"
         )
+
+
+@dataclass(frozen=True)
+class Diameters:
+    """The sizes of cells that a model knows, pixels; in the types that stock Cellpose holds.
+
+    Attributes
+    ----------
+    mean_px : cells were resized to this diameter for training
+    labels_px : mean diameter of the training cells before that
+    """
+
+    mean_px: float | np.float32
+    labels_px: np.float32
+
+
+def read_diameters(weights: Weights) -> Diameters:
+    """The diameters of a model, by the rules of stock Cellpose and without making the network."""
+    from cellpose import models
+
+    name, path = (weights.name, None) if weights.builtin else (None, str(weights.path))
+    _, mean, builtin, _ = models.get_model_params(path, name, None)
+    state = read_state(weights.path)
+    default = DIAM_MEAN_PX if mean is None else mean
+    stored = {
+        key: np.float32(state[key][0].item()) if key in state else np.float32(default)
+        for key in ("diam_mean", "diam_labels")
+    }
+    return Diameters(default if builtin else stored["diam_mean"], stored["diam_labels"])
 
 
 def load_model(weights: Weights, device: str = "cpu") -> CellposeModel:

@@ -1,0 +1,349 @@
+"""Another diameter than the model's: resized rows are OpenCV's, labels are the reference's."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from cellpose import models
+from cellpose.models import CellposeModel
+from cellpose.resnet_torch import CPnet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import blobs, write_weights
+
+from tbscale.engine.cells import Rules
+from tbscale.engine.frame import read_scaled
+from tbscale.engine.plan import plan_segmentation
+from tbscale.engine.rescale import (
+    SLAB_ROWS,
+    Scaling,
+    choose_scaling,
+    into_frame,
+    measured_grade,
+    out_of_frame,
+    resize_stream,
+)
+from tbscale.engine.run import Settings, network_step
+from tbscale.engine.scratch import FlowStore
+from tbscale.engine.segmentation import Request, segment
+from tbscale.engine.strips import Rows
+from tbscale.engine.weights import Diameters, load_model, read_diameters, resolve_model
+from tbscale.errors import PlanError
+from tbscale.images.plane import ArrayPlane
+from tbscale.steps import StepClock
+
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse invariant checks:UserWarning")
+
+HAS_IPP = measured_grade(Scaling(0.7)) == "bit"
+FACTORS = st.one_of(
+    st.floats(0.2, 4.0), st.sampled_from([0.25, 1 / 3, 0.5, 1.0, 2.0, 3.0, 17 / 13, 17 / 25])
+)
+SHAPES = st.tuples(st.integers(1, 150), st.integers(1, 150))
+MODEL = Diameters(np.float32(17), np.float32(17))
+
+
+def opencv(pixels, shape):
+    """The whole plane at once; float32 (channels, Y, X)."""
+    resized = cv2.resize(
+        np.ascontiguousarray(pixels.transpose(1, 2, 0)),
+        shape[::-1],
+        interpolation=cv2.INTER_LINEAR,
+    )
+    return resized.reshape(*shape, len(pixels)).transpose(2, 0, 1)
+
+
+def noise(shape, channels, seed):
+    return np.random.default_rng(seed).normal(size=(channels, *shape)).astype(np.float32)
+
+
+def scaled_by(factor, shape):
+    return max(1, int(shape[0] * factor)), max(1, int(shape[1] * factor))
+
+
+@given(SHAPES, FACTORS, st.integers(0, 5), st.integers(1, 60))
+@settings(deadline=None)
+def test_rows_of_the_frame_equal_opencv_on_the_whole_plane(shape, factor, seed, at_once):
+    frame = scaled_by(factor, shape)
+    planes, resize = noise(shape, 2, seed), into_frame(shape, frame)
+    parts = []
+    for start in range(0, frame[0], at_once):
+        stop = min(start + at_once, frame[0])
+        top, bottom = resize.source_rows(start, stop)
+        parts.append(resize.apply(planes[:, top:bottom], top, start, stop))
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), opencv(planes, frame))
+
+
+def stream_of(values, first_row, heights):
+    start = first_row
+    for height in itertools.cycle(heights):
+        if start >= values.shape[1]:
+            return
+        stop = min(start + height, values.shape[1])
+        yield Rows(start, values[:, start:stop])
+        start = stop
+
+
+@given(
+    SHAPES,
+    FACTORS,
+    st.integers(0, 5),
+    st.lists(st.integers(1, 50), min_size=1, max_size=4),
+    st.floats(0, 1),
+)
+@settings(deadline=None)
+def test_streamed_flows_equal_opencv_on_the_whole_plane(shape, factor, seed, heights, share):
+    frame = scaled_by(factor, shape)
+    output, resize = noise(frame, 3, seed), out_of_frame(frame, shape)
+    first_row = int(share * (shape[0] - 1))
+    stream = stream_of(output, resize.source_rows(first_row, first_row + 1)[0], heights)
+    rows = list(resize_stream(stream, resize, first_row, StepClock()))
+    assert [r.start for r in rows] == [
+        first_row + sum(p.values.shape[1] for p in rows[:k]) for k in range(len(rows))
+    ]
+    got = np.concatenate([r.values for r in rows], axis=1)
+    expected = opencv(output, shape)[:, first_row:]
+    if HAS_IPP and shape[1] < 3 * frame[1]:  # beyond, IPP rounds outer columns otherwise
+        np.testing.assert_array_equal(got, expected)
+    else:
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
+
+
+def test_a_large_plane_is_resized_as_a_small_one():
+    """OpenCV cuts large planes into parts for its threads; the numbers stay."""
+    shape, scaling = (1531, 1207), Scaling(17 / 13)
+    frame = scaling.frame(shape)
+    planes = noise(shape, 2, 1)
+    read = read_scaled(lambda a, b: planes[:, a:b], shape, scaling, StepClock())
+    in_frame = read(0, frame[0])
+    np.testing.assert_array_equal(in_frame, opencv(planes, frame))
+    output = np.concatenate([in_frame, in_frame[:1]])
+    resize = out_of_frame(frame, shape)
+    rows = list(resize_stream(stream_of(output, 0, [187]), resize, 0, StepClock()))
+    assert max(r.values.shape[1] for r in rows) <= SLAB_ROWS
+    got, expected = np.concatenate([r.values for r in rows], axis=1), opencv(output, shape)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=0 if HAS_IPP else 1e-4)
+
+
+@pytest.mark.parametrize("factor", [0.11, 0.5, 1.7])
+def test_a_read_of_the_frame_holds_few_rows_of_the_plane(factor):
+    shape, scaling = (3000, 20), Scaling(factor)
+    asked = []
+
+    def read(start, stop):
+        asked.append(stop - start)
+        return np.zeros((1, stop - start, shape[1]), np.float32)
+
+    read_scaled(read, shape, scaling, StepClock())(0, scaling.frame(shape)[0])
+    assert max(asked) <= SLAB_ROWS
+
+
+@given(SHAPES, st.floats(3, 60), st.booleans())
+def test_the_frame_and_the_iterations_are_those_of_the_reference(shape, diameter, is_float32):
+    mean = np.float32(17) if is_float32 else 17.0
+    scaling = choose_scaling(diameter, Diameters(mean, np.float32(20)))
+    rescale = mean / diameter
+    sides = [int(side * rescale) for side in shape]
+    if min(sides) < 1:
+        with pytest.raises(PlanError, match="pass a smaller --diameter"):
+            scaling.frame(shape)
+    else:
+        assert scaling.frame(shape) == tuple(sides)
+    assert Settings(scaling=scaling).iterations == int(np.uint32(1 / rescale * 200))
+    assert Settings(scaling=scaling, niter=0).iterations == scaling.iterations
+    assert Settings(scaling=scaling, niter=7).iterations == 7
+
+
+def test_the_grade_is_measured_at_the_scale_of_the_run():
+    assert measured_grade(Scaling()) == "bit"
+    assert measured_grade(Scaling(1 / 5)) == "near"
+
+
+@pytest.mark.parametrize("diameter", [0.0, -3.0, float("nan")])
+def test_a_diameter_is_above_nothing(diameter):
+    with pytest.raises(PlanError, match="pass pixels above 0"):
+        choose_scaling(diameter, MODEL)
+
+
+def test_the_plan_is_that_of_the_frame():
+    plan = plan_segmentation((1000, 3000), 8 << 30, frame=(500, 1500))
+    alone = plan_segmentation((500, 1500), 8 << 30)
+    assert plan.grid == alone.grid
+    assert plan.shape == (1000, 3000)
+    flat = plan_segmentation((1000, 3000), 8 << 30, frame=(1000, 3000)).projection
+    assert flat.network_bytes > plan_segmentation((1000, 3000), 8 << 30).projection.network_bytes
+
+
+# --- models ------------------------------------------------------------------------------------
+
+
+def stored_model(path: Path, **diameters: float) -> str:
+    """Untrained weights of the true network with the diameters given, or without any."""
+    torch.manual_seed(3)
+    state = CPnet([2, 32, 64, 128, 256], 3, sz=3).state_dict()
+    state["output.2.bias"] += torch.tensor([0.0, 0.0, 1.0])
+    for name in ("diam_mean", "diam_labels"):
+        del state[name]
+        if name in diameters:
+            state[name] = torch.tensor([diameters[name]])
+    torch.save(state, path)
+    return str(path)
+
+
+def check_diameters(weights):
+    model, ours = load_model(weights), read_diameters(weights)
+    assert (ours.mean_px, ours.labels_px) == (model.diam_mean, model.diam_labels)
+    assert type(ours.mean_px) is type(model.diam_mean)
+    assert choose_scaling(None, ours).factor == model.diam_mean / model.diam_labels
+
+
+@pytest.mark.parametrize("stored", [{}, {"diam_mean": 17.0}, {"diam_mean": 30, "diam_labels": 22}])
+def test_a_model_is_read_as_stock_cellpose_reads_it(stored, tmp_path):
+    check_diameters(resolve_model(stored_model(tmp_path / "own.pth", **stored)))
+
+
+@pytest.mark.parametrize("name", ["nuclei", "cyto3"])
+def test_a_named_model_is_read_as_stock_cellpose_reads_it(name, tmp_path, monkeypatch):
+    path = stored_model(tmp_path / f"{name}torch_0", diam_mean=30.0, diam_labels=19.5)
+    monkeypatch.setattr(models, "model_path", lambda name, index=0: path)
+    check_diameters(resolve_model(name))
+
+
+# --- whole runs ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model trained, it says, on cells of 12 px that were resized to 17 px."""
+    path = write_weights(tmp_path_factory.mktemp("weights") / "tiny.pth")
+    state = torch.load(path, weights_only=True)
+    state["diam_labels"] = torch.tensor([12.0])
+    torch.save(state, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    planes = np.stack([blobs(171)[:122], blobs(171, 17, 4)[:122]])
+    path = tmp_path_factory.mktemp("image") / "two.ome.tif"
+    tifffile.imwrite(path, planes, tile=(64, 64), metadata={"axes": "CYX"})
+    return path
+
+
+LOOSE = Settings(rules=Rules(flow_threshold=0.0, min_size=5))
+
+
+def stock_labels(model, image, diameter, channels=(0,), **options):
+    pixels = tifffile.imread(image)[list(channels)]
+    two = len(channels) > 1
+    return CellposeModel(pretrained_model=model).eval(
+        pixels if two else pixels[0],
+        channels=[1, 2] if two else [0, 0],
+        channel_axis=0 if two else None,
+        diameter=diameter,
+        flow_threshold=0.0,
+        min_size=5,
+        **options,
+    )[0]
+
+
+def assert_equal(ours, theirs):
+    """The same labels; where OpenCV rounds otherwise, nearly all of them."""
+    assert theirs.max() > 5
+    if HAS_IPP:
+        np.testing.assert_array_equal(ours, theirs)
+    else:
+        assert abs(int(ours.max()) - int(theirs.max())) <= 0.02 * theirs.max()
+        assert np.mean((ours > 0) != (theirs > 0)) <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("diameter", "core_px"),
+    [(8.5, 64), (13.0, 77), (17.0, 150), (25.3, 64), (34.0, 200), (None, 90)],
+)
+def test_labels_equal_stock_cellpose_at_another_diameter(diameter, core_px, model, image, tmp_path):
+    out = tmp_path / "labels.ome.tif"
+    request = Request(image, out, 0, model=model, diameter=diameter, settings=LOOSE)
+    result = segment(replace(request, core_px=core_px))
+    assert_equal(tifffile.imread(out), stock_labels(model, image, diameter))
+    frame = [a.size_px for a in (result.plan.grid.y, result.plan.grid.x)]
+    factor = 17 / (diameter or 12)
+    assert frame == [int(122 * factor), int(171 * factor)]
+
+
+def test_a_second_channel_is_resized_too(model, image, tmp_path):
+    out = tmp_path / "labels.ome.tif"
+    segment(Request(image, out, 0, 1, model=model, diameter=13.0, settings=LOOSE, core_px=80))
+    assert_equal(tifffile.imread(out), stock_labels(model, image, 13.0, (0, 1)))
+
+
+def test_iterations_asked_for_are_not_rescaled(model, image, tmp_path):
+    out = tmp_path / "labels.ome.tif"
+    settings = replace(LOOSE, niter=9)
+    segment(Request(image, out, 0, model=model, diameter=25.0, settings=settings))
+    theirs = stock_labels(model, image, 25.0, niter=9)
+    assert_equal(tifffile.imread(out), theirs)
+    assert not np.array_equal(theirs, stock_labels(model, image, 25.0))
+
+
+def fake_network(tiles):
+    """Flow and cell probability made of the pixels: no weights, every number depends on them."""
+    signal = tiles[:, 0]
+    dy = np.gradient(signal, axis=1) * 5
+    dx = np.gradient(signal, axis=2) * 5
+    return np.stack([dy, dx, signal - 0.3], axis=1).astype(np.float32)
+
+
+class InterruptedStepError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("factor", [0.61, 1.7])
+def test_an_interrupted_network_step_continues_between_rows(factor, tmp_path):
+    plane = ArrayPlane(blobs(900)[:, :60])
+    settings = Settings(scaling=Scaling(factor))
+    folders = [tmp_path / name for name in ("whole", "cut")]
+    for folder in folders:
+        folder.mkdir()
+    whole, cut = (FlowStore(folder, plane.shape) for folder in folders)
+    network_step([plane], fake_network, settings, whole, StepClock())
+    while cut.rows_done < 900:
+        calls = itertools.count()
+        before = cut.rows_done
+
+        def failing(tiles, calls=calls):
+            if next(calls) == 5:
+                raise InterruptedStepError
+            return fake_network(tiles)
+
+        try:
+            network_step([plane], failing, replace(settings, batch_size=1), cut, StepClock())
+        except InterruptedStepError:
+            cut = FlowStore(folders[1], plane.shape)
+            assert cut.rows_done > before
+    everything = (slice(0, 900), slice(0, 60))
+    for ours, theirs in zip(cut.read(everything), whole.read(everything), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert whole.read(everything)[1].any()
+
+
+def test_the_output_says_at_which_scale_it_was_made(model, image, tmp_path):
+    from tbscale.engine.segmentation import identify, open_planes
+    from tbscale.images.open import open_image
+
+    request = Request(image, tmp_path / "x.ome.tif", 0, model=model, diameter=13.0)
+    weights = resolve_model(model)
+    with open_image(image) as opened:
+        planes = open_planes(opened, request)
+        scaling = choose_scaling(13.0, read_diameters(weights))
+        said = identify(request, Settings(scaling=scaling), weights, planes, fake_network)
+        plain = identify(request, Settings(), weights, planes, fake_network)
+    assert said["diameter"] == 13.0
+    assert said["rescale"] == pytest.approx(17 / 13)
+    assert said["niter"] == 152
+    assert said["grade"] == ("bit" if HAS_IPP else "near")
+    assert plain["grade"] == "bit"
