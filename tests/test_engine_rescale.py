@@ -175,7 +175,9 @@ def test_the_plan_is_that_of_the_frame():
     assert plan.grid == alone.grid
     assert plan.shape == (1000, 3000)
     flat = plan_segmentation((1000, 3000), 8 << 30, frame=(1000, 3000)).projection
-    assert flat.network_bytes > plan_segmentation((1000, 3000), 8 << 30).projection.network_bytes
+    assert (
+        flat.stages[1].bytes > plan_segmentation((1000, 3000), 8 << 30).projection.stages[1].bytes
+    )
 
 
 # --- models ------------------------------------------------------------------------------------
