@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region
@@ -45,6 +44,8 @@ def rank_seeds(seeds: NDArray[np.int64]) -> RankedSeeds:
     ----------
     seeds : int64 (n, 3): count, y, x, in raster order
     """
+    import torch  # here, so that planning, on which the book rests, loads without it
+
     sorted_ = torch.from_numpy(seeds[:, 0].astype(np.int32)).argsort().numpy()
     order = np.empty(len(seeds), np.int64)
     order[sorted_] = np.arange(len(seeds))
