@@ -32,7 +32,7 @@ SEED = 0
 def random_net(width: tuple[int, ...]) -> tuple[Net, int]:
     """A network with random weights, as `CellposeModel` prepares it on a CPU, and its weights."""
     torch.manual_seed(SEED)
-    onednn = torch.backends.mkldnn.is_available()
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     net = CPnet([INPUTS, *width], OUTPUTS, sz=3, mkldnn=onednn).eval()
     weights = sum(one.numel() for one in net.parameters())
     prepared = mkldnn.to_mkldnn(net) if onednn else net  # type: ignore[no-untyped-call]
