@@ -68,7 +68,8 @@ def test_the_result_says_what_was_made(result: "tbscale.api.SegmentResult", fold
     assert result.out == folder / "labels.ome.zarr"
     assert {"network", "follow", "table", "write"} <= set(result.steps_s)
     assert 0 < result.step_peak_rss_bytes["network"] <= result.peak_rss_bytes
-    assert result.plan.projection.table_bytes > 0
+    stages = {stage.name: stage.bytes for stage in result.plan.projection.stages}
+    assert stages["table"] > 0
     assert result.cells is not None
     table = pd.read_parquet(result.cells)
     assert len(table) == result.cell_count
@@ -144,6 +145,8 @@ WRONG = {
     "--niter": ("0", "at least 1"),
     "--overlap": ("1.5", "a share from 0 to 1"),
     "--network": ("slow", "'slow'"),
+    "--device": ("tpu", "'tpu'"),
+    "--plain": ("write", "'write'"),
     "--memory": ("much", "not a size of memory"),
     "--core-px": ("0", "at least 1"),
     "--cells": ("cells.xlsx", "end it in .csv or .parquet"),

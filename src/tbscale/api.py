@@ -30,7 +30,7 @@ def segment(
     overlap: float = 0.1,
     network: str = "exact",
     device: str = "cpu",
-    plain: Sequence[str] = (),
+    plain: Sequence[str] | None = None,
     memory: str | int | None = None,
     core_px: int | None = None,
     cells: str | Path | None = None,
@@ -101,7 +101,7 @@ def segment(
         cellprob_threshold=cellprob_threshold,
         niter=niter,
         rules=Rules(flow_threshold, min_size),
-        plain=tuple(plain),
+        plain=tuple(plain or ()),
     )
     request = Request(
         image=Path(image),

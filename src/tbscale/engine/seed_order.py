@@ -44,7 +44,7 @@ def rank_seeds(seeds: NDArray[np.int64]) -> RankedSeeds:
     ----------
     seeds : int64 (n, 3): count, y, x, in raster order
     """
-    import torch  # here, so that a book can project memory without it
+    import torch  # here, so that planning, on which the book rests, loads without it
 
     sorted_ = torch.from_numpy(seeds[:, 0].astype(np.int32)).argsort().numpy()
     order = np.empty(len(seeds), np.int64)
