@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import blobs, write_weights
 
+from tbscale.engine import measured
 from tbscale.engine.cells import Rules
 from tbscale.engine.frame import read_scaled
 from tbscale.engine.plan import plan_segmentation
@@ -34,6 +35,7 @@ from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import segment
 from tbscale.engine.strips import Rows
 from tbscale.engine.weights import Diameters, load_model, read_diameters, resolve_model
+from tbscale.engine.workload.job import Job
 from tbscale.errors import PlanError
 from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
@@ -285,6 +287,15 @@ def test_a_second_channel_is_resized_too(model, image, tmp_path):
     assert_equal(tifffile.imread(out), stock_labels(model, image, 13.0, (0, 1)))
 
 
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+def test_a_measured_run_takes_a_diameter(model, image):
+    asked = {"flow_threshold": 0.0, "min_size": 5, "core_px": 70}
+    job = Job("tbscale", str(image), channel=0, model=model, diameter=25.3, settings=asked)
+    prepared = measured.prepare(job)  # its labels go when it does
+    labels = prepared.run(StepClock()).labels
+    assert_equal(labels[0:122, 0:171], stock_labels(model, image, 25.3))
+
+
 def test_iterations_asked_for_are_not_rescaled(model, image, tmp_path):
     out = tmp_path / "labels.ome.tif"
     settings = replace(LOOSE, niter=9)
@@ -308,14 +319,14 @@ class InterruptedStepError(Exception):
 
 @pytest.mark.parametrize("factor", [0.61, 1.7])
 def test_an_interrupted_network_step_continues_between_rows(factor, tmp_path):
-    plane = ArrayPlane(blobs(900)[:, :60])
+    plane = ArrayPlane(blobs(700)[:, :60])
     settings = Settings(scaling=Scaling(factor))
     folders = [tmp_path / name for name in ("whole", "cut")]
     for folder in folders:
         folder.mkdir()
     whole, cut = (FlowStore(folder, plane.shape) for folder in folders)
     network_step([plane], fake_network, settings, whole, StepClock())
-    while cut.rows_done < 900:
+    while cut.rows_done < 700:
         calls = itertools.count()
         before = cut.rows_done
 
@@ -329,7 +340,7 @@ def test_an_interrupted_network_step_continues_between_rows(factor, tmp_path):
         except InterruptedStepError:
             cut = FlowStore(folders[1], plane.shape)
             assert cut.rows_done > before
-    everything = (slice(0, 900), slice(0, 60))
+    everything = (slice(0, 700), slice(0, 60))
     for ours, theirs in zip(cut.read(everything), whole.read(everything), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert whole.read(everything)[1].any()
