@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.weights import Weights, load_model
+from tbscale.engine.weights import Weights, load_net
 from tbscale.errors import PlanError
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,8 @@ class ExactNetwork:
         import torch
         from torch.utils import mkldnn
 
-        model = load_model(weights, device)
         self._device = torch.device(device)
-        net = model.net.eval()
+        net = load_net(weights, device)
         self._net = mkldnn.to_mkldnn(net) if net.mkldnn else net  # type: ignore[no-untyped-call]
         self.uses = f"float32, torch as the reference calls it, on {device}"
         self.grade = GRADES[EXACT] if device == "cpu" else UNMEASURED
@@ -89,8 +88,8 @@ class FastNetwork:
         from tbscale.engine.fastnet.network import WinogradNetwork
         from tbscale.engine.fastnet.vectors import LANES
 
-        model = load_model(weights)
-        state = {name: value.detach().numpy() for name, value in model.net.state_dict().items()}
+        net = load_net(weights)
+        state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
         self._net = WinogradNetwork(state, torch.get_num_threads())
         self.uses = f"float32, Winograd convolutions, {LANES} lanes"
         self.grade = grade
@@ -111,10 +110,10 @@ class TorchNetwork:
     ) -> None:
         import torch
 
-        model = load_model(weights, device)
         self._torch, self._device = torch, torch.device(device)
-        model.net.mkldnn = False  # its own layout would undo channels_last
-        net: Any = model.net.eval().to(memory_format=torch.channels_last)
+        net: Any = load_net(weights, device)
+        net.mkldnn = False  # its own layout would undo channels_last
+        net = net.to(memory_format=torch.channels_last)
         self._net = torch.compile(net) if compiled else net
         self._bfloat16, self._compiled, self._batch = bfloat16, compiled, 0
         number = "bfloat16" if bfloat16 else "float32"

@@ -22,6 +22,7 @@ from tbscale.errors import WeightsError
 if TYPE_CHECKING:
     import torch
     from cellpose.models import CellposeModel
+    from cellpose.resnet_torch import CPnet
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,10 @@ EMBEDDED = "embedded"
 PREFERRED = "nuclei"
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "nuclear.safetensors"
 DIAM_MEAN_PX = 30.0  # of CellposeModel, where neither the model nor its name says otherwise
+CHANNELS = (2, 32, 64, 128, 256)  # of the inputs and of each level
+OUTPUTS = 3
+NUCLEI_FILE = "nucleitorch_0"  # of the nuclei model: cellpose.models.model_path
+DIAM_MEAN_NUCLEI_PX = 17.0
 FINAL_LAYER = "output.2.weight"
 
 
@@ -121,13 +126,20 @@ def known_names() -> list[str]:
     return [*dict.fromkeys([*models.MODEL_NAMES, *models.get_user_models()])]
 
 
+def models_folder() -> Path:
+    """Where Cellpose keeps its weights: `cellpose.models.MODEL_DIR`, without importing it.
+
+    That import compiles kernels of its own for seconds and holds their memory.
+    """
+    if own := os.environ.get("CELLPOSE_LOCAL_MODELS_PATH"):
+        return Path(own)
+    return Path.home() / ".cellpose" / "models"
+
+
 def default_name() -> str:
     """`nuclei` where Cellpose's weights are on disk, else `embedded`; says so in one line."""
-    from cellpose import models
-
-    # file name of the nuclei model: cellpose.models.model_path
-    if (models.MODEL_DIR / "nucleitorch_0").is_file():
-        logger.info("model: nuclei, found in %s", models.MODEL_DIR)
+    if (models_folder() / NUCLEI_FILE).is_file():
+        logger.info("model: nuclei, found in %s", models_folder())
         return PREFERRED
     logger.info("model: embedded nuclear weights (Cellpose's own are not on disk)")
     return EMBEDDED
@@ -227,10 +239,7 @@ class Diameters:
 
 def read_diameters(weights: Weights) -> Diameters:
     """The diameters of a model, by the rules of stock Cellpose and without making the network."""
-    from cellpose import models
-
-    name, path = (weights.name, None) if weights.builtin else (None, str(weights.path))
-    _, mean, builtin, _ = models.get_model_params(path, name, None)
+    mean, builtin = _builtin_diameter(weights)
     state = read_state(weights.path)
     default = DIAM_MEAN_PX if mean is None else mean
     stored = {
@@ -238,6 +247,34 @@ def read_diameters(weights: Weights) -> Diameters:
         for key in ("diam_mean", "diam_labels")
     }
     return Diameters(default if builtin else stored["diam_mean"], stored["diam_labels"])
+
+
+def _builtin_diameter(weights: Weights) -> tuple[float | None, bool]:
+    """What Cellpose decides by a model's name: its diameter, and whether it is its own."""
+    if not weights.builtin:
+        is_nuclei = str(weights.path).endswith(NUCLEI_FILE)
+        return (DIAM_MEAN_NUCLEI_PX if is_nuclei else None), is_nuclei
+    from cellpose import models
+
+    _, mean, builtin, _ = models.get_model_params(None, weights.name, None)
+    return mean, builtin
+
+
+def load_net(weights: Weights, device: str = "cpu") -> CPnet:
+    """Make the network alone, as `CellposeModel` makes it: ready to run, on its device.
+
+    Parameters
+    ----------
+    device : "cpu", "cuda" or "mps", as torch names it
+    """
+    import torch
+    from cellpose.resnet_torch import CPnet
+
+    where = torch.device(device)
+    onednn = where.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    net = CPnet(list(CHANNELS), OUTPUTS, sz=3, mkldnn=onednn).to(where)
+    net.load_model(str(weights.path), device=where)
+    return net.eval()
 
 
 def load_model(weights: Weights, device: str = "cpu") -> CellposeModel:
