@@ -21,7 +21,8 @@ from tbscale.engine.fastnet.layers import (
     finish,
     project,
 )
-from tbscale.engine.fastnet.network import WinogradNetwork, flat
+from tbscale.engine.fastnet.network import WinogradNetwork
+from tbscale.engine.fastnet.packing import flat
 from tbscale.engine.fastnet.vectors import ALIGN_BYTES, aligned
 from tbscale.engine.fastnet.winograd import IN_PX, PLACES, transform_kernel
 from tbscale.engine.network import FastNetwork, TorchNetwork, has_bfloat16, make_network
