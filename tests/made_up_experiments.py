@@ -11,7 +11,7 @@ from tbscale.bench.schema import Record
 
 Json = dict[str, Any]
 Rows = list[tuple[str, str, float]]  # name, subject, value
-LOCAL = ("wall", "cpu", "one-channel", "whole-file")
+LOCAL = ("wall", "cpu", "one-channel", "whole-file", "tile", "speedup", "ready")
 
 
 def run_rows(
@@ -109,12 +109,31 @@ def trust_rows() -> Rows:
     return rows
 
 
+def network_rows() -> Rows:
+    """A reference, one way that is faster in every round, one that is not."""
+    rows: Rows = []
+    for name, tiles, error in (
+        ("reference", [0.4, 0.44], 4e-7),
+        ("winograd", [0.1, 0.11], 3e-7),
+        ("channels-last", [0.41, 0.4], 4e-7),
+    ):
+        rows += [("ready", name, 2.0), ("largest-error", name, error), ("rms-error", name, error)]
+        for tile, base in zip(tiles, (0.4, 0.44), strict=True):
+            rows += [("tile", name, tile), ("speedup", name, base / tile)]
+    points = [
+        ("winograd-rounding", "points/1,2", 2e-6),
+        ("winograd-rounding", "points/0.5,1", 1e-6),
+    ]
+    return [*rows, *points, ("left-out", "candidates", 0)]
+
+
 ROWS = {
     "growth": growth_rows,
     "properties": properties_rows,
     "settings": settings_rows,
     "channels": channels_rows,
     "trust": trust_rows,
+    "network": network_rows,
 }
 PARAMETERS: Json = {
     "size_px": 256,
@@ -122,6 +141,7 @@ PARAMETERS: Json = {
     "rescaled_diameter_px": 25.0,
     "rounds": 2,
     "tiles": 8,
+    "threads": 2,
 }
 
 

@@ -8,7 +8,7 @@ from made_up_experiments import ROWS, experiment_record, growth_rows, settings_r
 
 from tbscale.bench.records import seal
 from tbscale.book.pages import Binder, Tree, is_template, new_environment
-from tbscale.book.questions import bottleneck, growth, properties, settings, trust
+from tbscale.book.questions import bottleneck, growth, network, properties, settings, trust
 from tbscale.book.questions import will_it_fit as fit
 from tbscale.book.questions.lines import Line, fit_line
 from tbscale.book.shelf import Entry, Shelf, make_shelf
@@ -19,6 +19,7 @@ NAMES = {
     "growth": "questions/q2-growth",
     "properties": "questions/q3-properties",
     "settings": "questions/q4-settings",
+    "network": "questions/q6-network",
     "channels": "questions/q5-channels",
     "trust": "trust",
 }
@@ -170,3 +171,13 @@ def test_the_table_of_memory_grows_and_never_promises_too_much() -> None:
     assert fit.answer(None, 16) == "–"
     larger = next(side for side in fit.GRID_PX if side >= 10_000)
     assert fit.projected_bytes((larger, larger)) >= needs[1].usual
+
+
+ROUNDS = {"winograd": "faster", "channels-last": "within the spread"}
+
+
+def test_a_way_to_run_the_network_is_faster_only_where_every_round_says_so() -> None:
+    record = experiment_record("network")
+    found = {name: network.verdict_of(network.speedup_of(record, name)) for name in ROUNDS}
+    assert found == ROUNDS
+    assert network.points_table(record).index("0.5, 1") < network.points_table(record).index("1, 2")

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from tbscale.bench.experiments.winograd_points import POINTS, rounding
 from tbscale.engine.fastnet.gemm import PANEL, ROWS, multiply, pack
 from tbscale.engine.fastnet.layers import (
     ADDING,
@@ -21,9 +22,10 @@ from tbscale.engine.fastnet.layers import (
     finish,
     project,
 )
-from tbscale.engine.fastnet.network import WinogradNetwork, flat
+from tbscale.engine.fastnet.network import WinogradNetwork
+from tbscale.engine.fastnet.packing import flat
 from tbscale.engine.fastnet.vectors import ALIGN_BYTES, aligned
-from tbscale.engine.fastnet.winograd import IN_PX, PLACES, transform_kernel
+from tbscale.engine.fastnet.winograd import FAR, IN_PX, NEAR, PLACES, transform_kernel
 from tbscale.engine.network import FastNetwork, TorchNetwork, has_bfloat16, make_network
 from tbscale.engine.training.loop import make_network as make_cpnet
 from tbscale.engine.weights import resolve_model
@@ -157,6 +159,10 @@ def test_last_layer_equals_numpy(pixels):
     )  # fmt: skip
     expected = np.maximum(x * scale + shift, 0) @ weight + bias
     assert np.abs(out.reshape(3, pixels) - expected.T).max() < 1e-4
+
+
+def test_the_points_are_those_that_round_least():
+    assert min(POINTS, key=lambda pair: rounding(*pair)) == (NEAR, FAR)
 
 
 def test_memory_starts_cache_lines():

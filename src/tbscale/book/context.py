@@ -17,7 +17,15 @@ from tbscale.book.drawing import Drawing
 from tbscale.book.guidelines import registry
 from tbscale.book.guidelines.words import Guide, index_table
 from tbscale.book.markdown import badge
-from tbscale.book.questions import bottleneck, channels, growth, properties, settings, trust
+from tbscale.book.questions import (
+    bottleneck,
+    channels,
+    growth,
+    network,
+    properties,
+    settings,
+    trust,
+)
 from tbscale.book.questions import will_it_fit as fit
 from tbscale.book.shelf import Entry, ProfileSet, Shelf
 
@@ -85,6 +93,7 @@ class PageContext:
             "growth": growth,
             "properties": properties,
             "settings": settings,
+            "network": network,
             "trust": trust,
             "fit": fit,
             "guideline": self.guideline,

@@ -1,7 +1,7 @@
 """What each way to run the network takes on this CPU, in interleaved rounds, and how it rounds.
 
 The labels of the modes are graded by the profiles; here it is the network alone: time of a tile,
-and error against float64.
+error against float64, and how Winograd's transforms round by their points.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
+from tbscale.bench.experiments.winograd_points import POINTS, rounding
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job
 from tbscale.images.datasets import DATASETS
@@ -57,6 +58,8 @@ def measure_network(request: NetworkRequest) -> Record:
             "threads": all_threads(),
         }
         note_candidates(lab, lab.ask(CANDIDATES, asked))
+        for near, far in POINTS:
+            lab.note("winograd-rounding", f"points/{near:.4g},{far:.4g}", rounding(near, far), "1")
         about = About(
             "network", DATASET, "stand-in", _run_once(lab, request.size_px), "tbscale-fast",
             {"tiles": request.tiles, "tile_px": request.tile_px, "rounds": request.rounds,

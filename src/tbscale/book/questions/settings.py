@@ -34,8 +34,8 @@ WORDS = {
     "all-faster": "fewer iterations, no check, less overlap",
     "resample-off": "`resample=False`, the `fast_mode` of 2022",
     "network-exact": "`tbscale`, network `exact`",
-    "network-fast": "`tbscale`, network `fast`: compiled float32",
-    "network-half": "`tbscale`, network `half`: bfloat16",
+    "network-fast": "`tbscale`, network `fast`: other rounding",
+    "network-half": "`tbscale`, network `half`: bfloat16 where the CPU has it",
 }
 
 

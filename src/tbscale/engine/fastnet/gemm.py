@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -27,6 +26,7 @@ from tbscale.engine.fastnet.vectors import (
     signature,
     store,
 )
+from tbscale.images.compiled import compiled
 
 PANEL = 2 * LANES
 # sums that fit the registers beside two vectors of a panel: 16 registers, or 32 with AVX-512
@@ -76,7 +76,7 @@ def _piece(typing, a, a_at, lda, b, b_at, depth, c, c_at, ldc):  # type: ignore[
     return kinds, write
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def multiply(a, a_at, lda, rows, b, b_at, depth, columns, c, c_at, ldc):  # type: ignore[no-untyped-def]
     """c[rows, columns] = a[rows, depth] @ b, all flat float32, from the given offsets.
 

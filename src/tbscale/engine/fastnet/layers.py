@@ -8,7 +8,6 @@ cache: on the way into the transform and on the way out.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from tbscale.engine.fastnet.gemm import PANEL, ROWS, multiply
 from tbscale.engine.fastnet.winograd import (
@@ -22,6 +21,7 @@ from tbscale.engine.fastnet.winograd import (
     transform_patch,
     transform_sum,
 )
+from tbscale.images.compiled import compiled
 
 PLAIN, SUM, ENLARGED = 0, 1, 2  # what a convolution reads
 ALONE, ADDING, ADDING_ENLARGED = 0, 1, 2  # what its output is added to
@@ -30,7 +30,7 @@ ALONE, ADDING, ADDING_ENLARGED = 0, 1, 2  # what its output is added to
 SPREAD = 16
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _fill_patch(kind, x, y, height, width, channels, top, left, scale, shift, patch):  # type: ignore[no-untyped-def]
     """Cut a patch that crosses the border, already scaled and cut at zero; zeros outside."""
     for i in range(IN_PX):
@@ -51,7 +51,7 @@ def _fill_patch(kind, x, y, height, width, channels, top, left, scale, shift, pa
                 patch[to + c] = max(np.float32(0), value * scale[c] + shift[c])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _transform_in(  # type: ignore[no-untyped-def]
     kind, x, y, height, width, channels, top, left, scale, shift, patch, ones, zeros, v, at, stride
 ):
@@ -74,7 +74,7 @@ def _transform_in(  # type: ignore[no-untyped-def]
             transform_patch(x, here, y, here, row, channels, scale, shift, v, at, stride)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_residual(kind, residual, width, channels, y, x):  # type: ignore[no-untyped-def]
     """Offset of the residual of pixel (y, x)."""
     if kind == ADDING_ENLARGED:
@@ -82,7 +82,7 @@ def _add_residual(kind, residual, width, channels, y, x):  # type: ignore[no-unt
     return (y * width + x) * channels
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _restore_partly(  # type: ignore[no-untyped-def]
     kind, m, at, stride, channels, bias, residual, out, height, width, top, left, patch
 ):
@@ -98,7 +98,7 @@ def _restore_partly(  # type: ignore[no-untyped-def]
                 out[to + c] = value if kind == ALONE else value + residual[add + c]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _transform_out(  # type: ignore[no-untyped-def]
     kind, m, at, stride, channels, bias, residual, out, height, width, top, left, patch
 ):
@@ -120,7 +120,7 @@ def _transform_out(  # type: ignore[no-untyped-def]
         restore_adding_enlarged(m, at, stride, channels, bias, residual, here, small, out, to, row)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def convolve(  # type: ignore[no-untyped-def]
     read, x, y, height, width, c_in, scale, shift, u, bias, c_out, add, residual, out, work
 ):
@@ -166,7 +166,7 @@ def convolve(  # type: ignore[no-untyped-def]
             )  # fmt: skip
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def project(x, pixels, c_in, weight, bias, c_out, out):  # type: ignore[no-untyped-def]
     """out[pixels, c_out] = x[pixels, c_in] @ weight + bias; at least ROWS pixels, all flat."""
     at_once = 24 * ROWS
@@ -180,7 +180,7 @@ def project(x, pixels, c_in, weight, bias, c_out, out):  # type: ignore[no-untyp
                 out[k + c] += bias[c]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def convolve_few(x, height, width, c_in, scale, shift, weight, bias, c_out, out, lines):  # type: ignore[no-untyped-def]
     """As `convolve`, ALONE, for an image of few channels: products of whole 3 x 3 windows.
 
@@ -205,7 +205,7 @@ def convolve_few(x, height, width, c_in, scale, shift, weight, bias, c_out, out,
         project(lines, width, depth, weight, bias, c_out, out[y * width * c_out :])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def halve(x, height, width, channels, out):  # type: ignore[no-untyped-def]
     """Largest of each 2 x 2 pixels; flat (Y, X, C) to flat (Y / 2, X / 2, C)."""
     row = width * channels
@@ -219,7 +219,7 @@ def halve(x, height, width, channels, out):  # type: ignore[no-untyped-def]
                 out[to + c] = max(upper, lower)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def mean_of(x, pixels, channels, out):  # type: ignore[no-untyped-def]
     """Mean of each channel over the image; the sums are float64."""
     sums = np.zeros(channels, np.float64)
@@ -230,7 +230,7 @@ def mean_of(x, pixels, channels, out):  # type: ignore[no-untyped-def]
         out[c] = sums[c] / pixels
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def finish(x, pixels, channels, scale, shift, weight, bias, outputs, lines, out):  # type: ignore[no-untyped-def]
     """The last layer: scale, shift, cut at zero, and a product with few columns.
 

@@ -7,15 +7,12 @@ batch, nor on the number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tbscale.engine.fastnet.gemm import PANEL, ROWS, pack
+from tbscale.engine.fastnet.gemm import PANEL, ROWS
 from tbscale.engine.fastnet.layers import (
     ADDING,
     ADDING_ENLARGED,
@@ -31,119 +28,14 @@ from tbscale.engine.fastnet.layers import (
     mean_of,
     project,
 )
+from tbscale.engine.fastnet.packing import Conv, Down, Floats, State, Up, flat, pack_net
 from tbscale.engine.fastnet.vectors import aligned
-from tbscale.engine.fastnet.winograd import IN_PX, PLACES, transform_kernel
-from tbscale.errors import WeightsError
+from tbscale.engine.fastnet.winograd import IN_PX, PLACES
 
-Floats = NDArray[np.float32]
-State = Mapping[str, NDArray[Any]]
-
-BATCHNORM_EPS = 1e-5  # of the reference's layers
 OUTPUTS = 3
-PADDING_PX = 8  # three halvings
 # tiles of 4 x 4 outputs transformed together: their places fit the second cache with few
 # channels, and share the reading of the kernels with many
 TILES_AT_ONCE = {32: 24, 64: 48, 128: 96, 256: 96}
-
-
-@dataclass(frozen=True)
-class Conv:
-    """A convolution with the scaling before it. Kernels are packed, transformed where 3 x 3."""
-
-    c_in: int
-    c_out: int
-    scale: Floats
-    shift: Floats
-    kernel: Floats
-    bias: Floats
-
-
-@dataclass(frozen=True)
-class Styled:
-    """A convolution whose input is first shifted, channel by channel, by the style of the image."""
-
-    conv: Conv
-    weight: Floats
-    bias: Floats
-
-    def shift(self, style: Floats) -> Floats:
-        """What to add after scaling, float32 (c_in,)."""
-        feature = self.weight @ style + self.bias
-        return np.asarray(self.conv.shift + self.conv.scale * feature, np.float32)
-
-
-@dataclass(frozen=True)
-class Down:
-    """A level of the way down: a projection and four convolutions."""
-
-    project: Conv
-    convs: tuple[Conv, ...]
-
-
-@dataclass(frozen=True)
-class Up:
-    """A level of the way up: a projection, a convolution, and three with style."""
-
-    project: Conv
-    first: Conv
-    styled: tuple[Styled, ...]
-
-
-def flat(array: NDArray[Any]) -> Floats:
-    """A flat float32 copy that starts a cache line."""
-    out = aligned((array.size,))
-    out[:] = array.ravel()
-    return out
-
-
-def read_scaling(state: State, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scale and shift of a batch normalisation, float64 (channels,)."""
-    weight, bias, mean, variance = (
-        np.asarray(state[f"{name}.{part}"], np.float64)
-        for part in ("weight", "bias", "running_mean", "running_var")
-    )
-    scale = weight / np.sqrt(variance + BATCHNORM_EPS)
-    return scale, bias - mean * scale
-
-
-def read_conv(state: State, name: str) -> Conv:
-    """A scaling, a cut at zero and a convolution of 3 x 3."""
-    scale, shift = read_scaling(state, f"{name}.0")
-    weight = np.asarray(state[f"{name}.2.weight"], np.float64)
-    c_out, c_in = weight.shape[:2]
-    if c_in % PANEL:  # the first layer: windows instead of transforms
-        kernel = pack(weight.transpose(2, 3, 1, 0).reshape(9 * c_in, c_out))
-    else:
-        kernel = np.stack([pack(place) for place in transform_kernel(weight)])
-    bias = state[f"{name}.2.bias"]
-    return Conv(c_in, c_out, flat(scale), flat(shift), flat(kernel), flat(bias))
-
-
-def read_projection(state: State, name: str) -> Conv:
-    """A scaling and a convolution of 1 x 1, made one: there is no cut between them."""
-    scale, shift = read_scaling(state, f"{name}.0")
-    weight = np.asarray(state[f"{name}.1.weight"], np.float64)[:, :, 0, 0]
-    bias = np.asarray(state[f"{name}.1.bias"], np.float64) + weight @ shift
-    kernel = pack((weight * scale).T)
-    nothing = np.zeros(0, np.float32)
-    return Conv(weight.shape[1], weight.shape[0], nothing, nothing, flat(kernel), flat(bias))
-
-
-def read_styled(state: State, name: str) -> Styled:
-    """A convolution with style."""
-    weight, bias = (np.asarray(state[f"{name}.full.{part}"]) for part in ("weight", "bias"))
-    return Styled(read_conv(state, f"{name}.conv"), weight, bias)
-
-
-def read_output(state: State) -> Conv:
-    """The last layer; its columns are filled up to one panel."""
-    scale, shift = read_scaling(state, "output.0")
-    weight = np.asarray(state["output.2.weight"])[:, :, 0, 0]
-    outputs, c_in = weight.shape
-    columns = np.zeros((c_in, PANEL))
-    columns[:, :outputs] = weight.T
-    bias = flat(state["output.2.bias"])
-    return Conv(c_in, outputs, flat(scale), flat(shift), flat(pack(columns)), bias)
 
 
 class Workspace:
@@ -189,39 +81,11 @@ class WinogradNetwork:
     """
 
     def __init__(self, state: State, threads: int) -> None:
-        levels = len({n.split(".")[2] for n in state if n.startswith("downsample.down.")})
-        self._check(state, levels)
-        down, up = "downsample.down.res_down", "upsample.up.res_up"
-        self._down = [
-            Down(
-                read_projection(state, f"{down}_{k}.proj"),
-                tuple(read_conv(state, f"{down}_{k}.conv.conv_{t}") for t in range(4)),
-            )
-            for k in range(levels)
-        ]
-        self._up = [
-            Up(
-                read_projection(state, f"{up}_{k}.proj"),
-                read_conv(state, f"{up}_{k}.conv.conv_0"),
-                tuple(read_styled(state, f"{up}_{k}.conv.conv_{t}") for t in (1, 2, 3)),
-            )
-            for k in range(levels)
-        ]
-        self._output = read_output(state)
-        self._channels = [level.project.c_out for level in self._down]
+        self._net = pack_net(state)
+        self._channels = self._net.channels
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._spaces: list[Workspace] = []
-
-    @staticmethod
-    def _check(state: State, levels: int) -> None:
-        for k in range(levels):
-            shape = np.shape(state[f"downsample.down.res_down_{k}.conv.conv_0.2.weight"])
-            if shape[0] % PANEL or (k and shape[1] % PANEL):
-                raise WeightsError(
-                    f"level {k} of the network has {shape[0]} channels; the fast kernels take "
-                    f"multiples of {PANEL}, so pass --network exact"
-                )
 
     def __call__(self, tiles: Floats) -> Floats:
         """Map tiles float32 (n, C, Y, X) to float32 (n, 3, Y, X); Y and X multiples of 8."""
@@ -243,7 +107,7 @@ class WinogradNetwork:
         """One image, from top to bottom and up again."""
         height, width = space.shape
         image = flat(tile.transpose(1, 2, 0))
-        for k, level in enumerate(self._down):
+        for k, level in enumerate(self._net.down):
             size = (height >> k, width >> k)
             if k:
                 channels = self._channels[k - 1]
@@ -252,11 +116,11 @@ class WinogradNetwork:
             self._descend(level, image, size, space, space.skip[k])
         style = self._style(space)
         x = space.skip[-1]
-        for k in reversed(range(len(self._up))):
+        for k in reversed(range(len(self._net.up))):
             size = (height >> k, width >> k)
-            enlarged = k < len(self._up) - 1
-            x = self._ascend(self._up[k], x, enlarged, size, style, space, space.skip[k])
-        conv = self._output
+            enlarged = k < len(self._net.up) - 1
+            x = self._ascend(self._net.up[k], x, enlarged, size, style, space, space.skip[k])
+        conv = self._net.output
         finish(
             x, height * width, conv.c_in, conv.scale, conv.shift, conv.kernel, conv.bias,
             conv.c_out, space.lines, out.reshape(-1),
