@@ -27,7 +27,7 @@ def test_name_is_dataset_engine_machine_and_id(tmp_path: Path) -> None:
     record = made_up_record()
     path = records.save_record(record, tmp_path)
     assert path.relative_to(tmp_path) == Path(
-        f"made-up/stock-imaginary-9000-2c-16gib-{record.id[:8]}.json"
+        f"made-up/stock-imaginary-9000-avx-512-2c-16gib-{record.id[:8]}.json"
     )
 
 

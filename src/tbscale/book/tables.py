@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tbscale.bench.machine_slug import widest_vectors
 from tbscale.bench.quantities import scope_of
 from tbscale.bench.reference import REFERENCE_ENGINE
 from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
@@ -23,11 +24,11 @@ def scoped(heading: str, field: str) -> str:
 
 
 def machine_text(machine: Machine) -> str:
-    """CPU, cores and memory in a few words, with the first accelerator."""
+    """CPU, vectors, cores and memory in a few words, with the first accelerator."""
     gpus = [gpu.name for gpu in machine.gpus[:1]]
     cores = f"{machine.cpu.logical_cores} cores"
     memory = f"{round(machine.memory.total_bytes / GIB)}{formats.NBSP}GiB"
-    return ", ".join([machine.cpu.model, cores, memory, *gpus])
+    return ", ".join([machine.cpu.model, *widest_vectors(machine.cpu), cores, memory, *gpus])
 
 
 def origin_badge(record: Record) -> str:
