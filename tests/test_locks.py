@@ -17,7 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LOCK_TEXT = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 LOCK_LINES = [line for line in LOCK_TEXT.splitlines() if line and not line.startswith("#")]
 LOCK = dict(line.split("==") for line in LOCK_LINES)
-NOT_LOCKED = {"synapse"}  # only for those who fetch the originals
+NOT_LOCKED = {"synapse", "runtimes"}  # for a few commands alone
 
 
 def wanted() -> list[Requirement]:

@@ -1,7 +1,7 @@
 """Write requirements.lock: the exact versions of the closure of our dependencies.
 
 Reads this environment's installed distributions, starting from tbscale with the extras `book`
-and `dev` (`synapse` is for those who fetch the originals, and stays out). The lines are plain
+and `dev`; `synapse` and `runtimes` serve a few commands alone and stay out. The lines are plain
 `name==version`: no index address, no local version such as `+cpu`, so that the same file serves
 any machine. Run with `make lock` after changing pyproject.toml.
 """
