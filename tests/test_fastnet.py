@@ -120,7 +120,7 @@ def test_product_equals_numpy(seed, rows, depth):
     assert np.abs(out.reshape(rows, -1) - a @ b).max() < 1e-4
 
 
-@pytest.mark.parametrize("pixels", [ROWS, ROWS + 1, 24 * ROWS, 24 * ROWS + 1, 1000])
+@pytest.mark.parametrize("pixels", [1, ROWS - 1, ROWS, ROWS + 1, 24 * ROWS, 24 * ROWS + 1, 1000])
 def test_projection_equals_numpy(pixels):
     rng = np.random.default_rng(pixels)
     x, weight = rng.normal(size=(pixels, PANEL)), rng.normal(size=(PANEL, PANEL))
@@ -191,7 +191,7 @@ def tiles_of(count, height, width, seed=0):
     return np.random.default_rng(seed).normal(size=(count, 2, height, width)).astype(np.float32)
 
 
-@pytest.mark.parametrize("size", [(64, 64), (48, 112), (16, 32), (224, 16)])
+@pytest.mark.parametrize("size", [(64, 64), (48, 112), (16, 16), (16, 32), (224, 16)])
 def test_network_equals_cellpose(random_cpnet, size):
     tiles = tiles_of(3, *size)
     with torch.no_grad():

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from tbscale.engine.fastnet.vectors import (
     LANES,
-    VECTOR,
     aligned,
     broadcast,
     constant,
@@ -72,7 +71,6 @@ def _piece(typing, a, a_at, lda, b, b_at, depth, c, c_at, ldc):  # type: ignore[
             store(builder, sums[2 * r + 1], c, builder.add(at, number(LANES)))
         return context.get_dummy_value()
 
-    assert VECTOR.count == LANES
     return kinds, write
 
 

@@ -75,7 +75,7 @@ def _transform_in(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _add_residual(kind, residual, width, channels, y, x):  # type: ignore[no-untyped-def]
+def _residual_at(kind, residual, width, channels, y, x):  # type: ignore[no-untyped-def]
     """Offset of the residual of pixel (y, x)."""
     if kind == ADDING_ENLARGED:
         return ((y // 2) * (width // 2) + x // 2) * channels
@@ -92,7 +92,7 @@ def _restore_partly(  # type: ignore[no-untyped-def]
     for i in range(min(OUT_PX, height - top)):
         for k in range(min(OUT_PX, width - left)):
             to = ((top + i) * width + left + k) * channels
-            add = _add_residual(kind, residual, width, channels, top + i, left + k)
+            add = _residual_at(kind, residual, width, channels, top + i, left + k)
             for c in range(channels):
                 value = patch[i * row + k * channels + c]
                 out[to + c] = value if kind == ALONE else value + residual[add + c]
@@ -167,8 +167,23 @@ def convolve(  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _project_few(x, pixels, c_in, weight, bias, c_out, out):  # type: ignore[no-untyped-def]
+    """As `project`, number by number."""
+    for k in range(pixels):
+        for c in range(c_out):
+            column = (c // PANEL) * c_in * PANEL + c % PANEL
+            total = bias[c]
+            for i in range(c_in):
+                total += x[k * c_in + i] * weight[column + i * PANEL]
+            out[k * c_out + c] = total
+
+
+@compiled
 def project(x, pixels, c_in, weight, bias, c_out, out):  # type: ignore[no-untyped-def]
-    """out[pixels, c_out] = x[pixels, c_in] @ weight + bias; at least ROWS pixels, all flat."""
+    """out[pixels, c_out] = x[pixels, c_in] @ weight + bias, all flat."""
+    if pixels < ROWS:  # the deepest level of a very small tile
+        _project_few(x, pixels, c_in, weight, bias, c_out, out)
+        return
     at_once = 24 * ROWS
     for first in range(0, pixels, at_once):
         count = min(at_once, pixels - first)

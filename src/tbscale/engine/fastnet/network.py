@@ -41,7 +41,7 @@ TILES_AT_ONCE = {32: 24, 64: 48, 128: 96, 256: 96}
 class Workspace:
     """The memory of one thread, for images of one size; float32, reused from layer to layer."""
 
-    def __init__(self, shape: tuple[int, int], channels: list[int]) -> None:
+    def __init__(self, shape: tuple[int, int], inputs: int, channels: list[int]) -> None:
         height, width = shape
         self.shape = shape
         sizes = [(height >> k) * (width >> k) * c for k, c in enumerate(channels)]
@@ -59,7 +59,7 @@ class Workspace:
         self._patch = aligned((IN_PX * IN_PX * 2 * max(channels),))
         self._ones = np.ones(2 * max(channels), np.float32)
         self._zeros = np.zeros(2 * max(channels), np.float32)
-        self.lines = aligned((max(width * 9 * 8, PANEL * ROWS * (max(channels) + PANEL)),))
+        self.lines = aligned((max(width * 9 * inputs, PANEL * ROWS * (max(channels) + PANEL)),))
 
     def for_conv(self, c_out: int) -> tuple[Any, ...]:
         """What `convolve` works in."""
@@ -93,7 +93,7 @@ class WinogradNetwork:
         while len(self._spaces) < self._threads or self._spaces[0].shape != shape:
             if self._spaces and self._spaces[0].shape != shape:
                 self._spaces.clear()
-            self._spaces.append(Workspace(shape, self._channels))
+            self._spaces.append(Workspace(shape, tiles.shape[1], self._channels))
         out = np.empty((len(tiles), OUTPUTS, *shape), np.float32)
 
         def work(thread: int) -> None:
