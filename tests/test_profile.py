@@ -15,7 +15,7 @@ from tiny import write_tiny
 
 from tbscale.bench import measure as measuring
 from tbscale.bench import passes, reference, subject, template
-from tbscale.bench.command import parse_crop, parse_setting, profile_command
+from tbscale.bench.command import parse_crop, parse_instruments, parse_setting, profile_command
 from tbscale.bench.measure import Request, measure
 from tbscale.bench.records import record_path, save_record, seal
 from tbscale.bench.schema import Load
@@ -92,6 +92,18 @@ def test_the_command_reproduces_the_request() -> None:
         "--crop 0:512,100:612 --repeats 5 --threads 2 --setting niter=100"
     )
     assert profile_command(Request(image="x.tif")) == ["tbscale", "profile", "x.tif"]
+    once = Request(
+        image="x.tif", repeats=1, warm_ups=0, instruments=("plain",), time_limit_s=3600.0
+    )
+    assert " ".join(profile_command(once)) == (
+        "tbscale profile x.tif --repeats 1 --warm-ups 0 --instruments plain --time-limit 3600"
+    )
+
+
+@pytest.mark.parametrize("text", ["scalene", "plain,plain", "plain,valgrind", "", "plain,"])
+def test_lists_of_passes_that_are_none(text: str) -> None:
+    with pytest.raises(RunError, match=r"no list of passes|no pass is called"):
+        parse_instruments(text)
 
 
 @pytest.mark.parametrize("text", ["0:512", "0:512;0:512", "a:b,c:d", ""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tbscale.engine.workload.job import INSTRUMENTS
 from tbscale.errors import RunError
 
 if TYPE_CHECKING:
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
 CROP = re.compile(r"(\d+):(\d+),(\d+):(\d+)")
 
 # parameters of the notebook that have an option of their own
-OPTIONS = ("image", "channel", "model", "diameter", "engine", "device", "crop", "repeats")
+OPTIONS = (
+    "image",
+    "channel",
+    "model",
+    "diameter",
+    "engine",
+    "device",
+    "crop",
+    "repeats",
+    "threads",
+)
 
 
 def profile_command(request: Request) -> list[str]:
@@ -33,8 +44,12 @@ def profile_command(request: Request) -> list[str]:
         positional = name == "image" and request.dataset is None
         if value != getattr(default, name) and not positional:
             words += [f"--{name}", crop_text(value) if name == "crop" else str(value)]
-    if request.threads:
-        words += ["--threads", str(request.threads)]
+    if request.warm_ups != default.warm_ups:
+        words += ["--warm-ups", str(request.warm_ups)]
+    if request.instruments != default.instruments:
+        words += ["--instruments", ",".join(request.instruments)]
+    if request.time_limit_s is not None:
+        words += ["--time-limit", f"{request.time_limit_s:g}"]
     for name, setting in request.settings.items():
         words += ["--setting", f"{name}={setting}"]
     return words
@@ -61,6 +76,21 @@ def parse_crop(text: str) -> tuple[int, int, int, int]:
         raise RunError(f"{text!r} is not a crop; pass Y0:Y1,X0:X1 in pixels, as 0:512,100:612")
     y0, y1, x0, x1 = (int(number) for number in found.groups())
     return y0, y1, x0, x1
+
+
+def parse_instruments(text: str) -> tuple[str, ...]:
+    """Names of passes between commas, `plain` first. RunError where one is unknown or plain is not.
+
+    >>> parse_instruments("plain, scalene")
+    ('plain', 'scalene')
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = sorted(set(names) - set(INSTRUMENTS))
+    if unknown:
+        raise RunError(f"no pass is called {unknown[0]!r}; choose from {', '.join(INSTRUMENTS)}")
+    if names[0] != "plain" or len(set(names)) < len(names):
+        raise RunError(f"{text!r} is no list of passes; begin with plain, and name each once")
+    return names
 
 
 def parse_setting(text: str) -> tuple[str, Scalar]:

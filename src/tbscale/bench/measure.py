@@ -44,7 +44,8 @@ class Request:
     ----------
     dataset, image : one of them at least, see `find_subject`
     channel, model, diameter, engine, device, crop : see `tbscale.engine.workload.job.Job`
-    repeats : measured runs of the plain pass, after one warm-up
+    repeats : measured runs of the plain pass, after the warm-ups
+    warm_ups : runs of the plain pass that are left out of the medians
     threads : of every library; 0 is as many as the machine has cores
     settings : parameters of the engine
     instruments : the passes, in this order; `plain` comes first
@@ -61,6 +62,7 @@ class Request:
     device: str = "cpu"
     crop: tuple[int, int, int, int] | None = None
     repeats: int = 3
+    warm_ups: int = 1
     threads: int = 0
     settings: dict[str, Scalar] = field(default_factory=dict)
     instruments: tuple[str, ...] = INSTRUMENTS
@@ -84,7 +86,7 @@ class Request:
             device=self.device,
             settings=self.settings,
             threads=self.threads or psutil.cpu_count() or 1,
-            warm_ups=1,
+            warm_ups=self.warm_ups,
             repeats=self.repeats,
             instrument=instrument,
             labels_out=None if labels_out is None else str(labels_out),

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from IPython.display import SVG, Markdown, display
 
-from tbscale.bench.command import parse_crop
+from tbscale.bench.command import parse_crop, parse_instruments
 from tbscale.bench.measure import Request, measure
 from tbscale.bench.records import load_record, save_record
 from tbscale.bench.reference import labels_file
 from tbscale.book.drawing import Drawing
 from tbscale.book.region import region_drawing
 from tbscale.book.shelf import Entry
-from tbscale.engine.workload.job import Scalar
+from tbscale.engine.workload.job import INSTRUMENTS, Scalar
 from tbscale.errors import RunError
 
 PIXELS = ("auto", "always", "never")
@@ -35,8 +35,14 @@ def make_request(
     out: str,
     threads: int = 0,
     settings: dict[str, Scalar] | None = None,
+    warm_ups: int = 1,
+    instruments: str = ",".join(INSTRUMENTS),
+    time_limit_s: float | None = None,
 ) -> Request:
-    """The parameters of the notebook as a request; a crop is Y0:Y1,X0:X1."""
+    """The parameters of the notebook as a request; a crop is Y0:Y1,X0:X1.
+
+    `instruments` names passes between commas.
+    """
     return Request(
         dataset=dataset,
         image=image,
@@ -47,6 +53,9 @@ def make_request(
         device=device,
         crop=parse_crop(crop) if crop else None,
         repeats=repeats,
+        warm_ups=warm_ups,
+        instruments=parse_instruments(instruments),
+        time_limit_s=time_limit_s,
         threads=threads,
         settings=settings or {},
         out=out,

@@ -47,7 +47,14 @@ def profile(
     engine: Annotated[str | None, typer.Option(help="stock, or another engine.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps.")] = None,
     crop: Annotated[str | None, typer.Option(help="A region.", metavar="Y0:Y1,X0:X1")] = None,
-    repeats: Annotated[int | None, typer.Option(help="Measured runs after a warm-up.")] = None,
+    repeats: Annotated[int | None, typer.Option(help="Measured runs.")] = None,
+    warm_ups: Annotated[int | None, typer.Option(help="Runs that are left out.")] = None,
+    instruments: Annotated[
+        str | None, typer.Option(help="The passes, plain first.", metavar="plain,...")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="End a pass after so long.", metavar="SECONDS")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Of every library; 0: all cores.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the record.")] = None,
     setting: Settings = None,
@@ -71,6 +78,9 @@ def profile(
         "device": device,
         "crop": crop,
         "repeats": repeats,
+        "warm_ups": warm_ups,
+        "instruments": instruments,
+        "time_limit_s": time_limit,
         "threads": threads,
         "out": None if out is None else str(out),
         "settings": dict(parse_setting(one) for one in setting or []) or None,
