@@ -12,6 +12,7 @@ from tbscale.cli.plan_text import describe_plan
 from tbscale.engine.cells import Rules
 from tbscale.engine.estimate import estimate_request, estimate_time, read_piece, touched_px
 from tbscale.engine.plan import GIB, plan_segmentation
+from tbscale.engine.projection import Workload
 from tbscale.engine.request import Request
 from tbscale.engine.run import Settings
 from tbscale.engine.segmentation import segment
@@ -59,6 +60,11 @@ def test_a_disk_too_small_for_the_worst_case_is_told(image, tmp_path):
     assert "less than" not in describe_plan(plan, 100 * GIB, None)
 
 
+def reading(shape):
+    """A plane of 16-bit pixels in chunks of 1,024 rows."""
+    return Workload(cache_bytes=1024 * shape[1] * 2)
+
+
 def test_time_scales_with_tiles_and_area():
     pixels = BENCH["spots"](slice(0, 600), 600)
     network = BENCH["Climber"]()
@@ -96,17 +102,17 @@ def test_pixels_of_touched_chunks_are_counted():
 def test_each_value_that_a_refusal_names_works(shape, budget_gib, core_px):
     budget = int(budget_gib * GIB)
     with pytest.raises(BudgetError) as refused:
-        plan_segmentation(shape, budget, core_px, cache_bytes=1024 * shape[1] * 2)
+        plan_segmentation(shape, budget, core_px, work=reading(shape))
     message = str(refused.value)
     more = float(re.search(r"--memory ([0-9.]+)GiB", message)[1])
-    plan_segmentation(shape, int(more * GIB), core_px, cache_bytes=1024 * shape[1] * 2)
+    plan_segmentation(shape, int(more * GIB), core_px, work=reading(shape))
     too_low = int((more - 0.02) * GIB)
     with pytest.raises(BudgetError):
-        plan_segmentation(shape, too_low, core_px or 256, cache_bytes=1024 * shape[1] * 2)
+        plan_segmentation(shape, too_low, core_px or 256, work=reading(shape))
     core = re.search(r"--core-px (\d+)", message)
     assert bool(core) == (core_px is not None)
     if core:
-        plan_segmentation(shape, budget, int(core[1]), cache_bytes=1024 * shape[1] * 2)
+        plan_segmentation(shape, budget, int(core[1]), work=reading(shape))
 
 
 def test_the_value_that_the_refusal_of_a_run_names_works(image, tmp_path):
@@ -120,6 +126,6 @@ def test_the_value_that_the_refusal_of_a_run_names_works(image, tmp_path):
 
 def test_both_planes_of_the_datasets_fit_what_was_promised():
     for shape, promised in (((10101, 9666), 1.5), ((27120, 26139), 2.0)):
-        plan = plan_segmentation(shape, 2 * GIB, cache_bytes=1024 * shape[1] * 2)
+        plan = plan_segmentation(shape, 2 * GIB, work=reading(shape))
         assert plan.projection.peak_bytes <= promised * GIB
         assert plan.core_px == 2048

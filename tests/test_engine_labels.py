@@ -13,6 +13,7 @@ from tbscale.engine import compute_masks
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.cells import Rules
 from tbscale.engine.run import Settings, label_plane
+from tbscale.engine.schedule import in_order
 from tbscale.engine.scratch import ArrayFlows, mask_flow
 from tbscale.errors import BudgetError
 from tbscale.steps import StepClock
@@ -25,7 +26,11 @@ def label_blockwise(folder, dp, cellprob, core_px, rules=None, order=None, limit
     flows = ArrayFlows(mask_flow(dp[0], dp[1], foreground), foreground)
     chosen = Settings(core_px=core_px, rules=rules or Rules())
     shape = cellprob.shape
-    labels = label_plane(folder, shape, chosen, flows, StepClock(), limit, order)
+
+    def shuffled(tasks, title, clock):
+        in_order([tasks[k] for k in order or range(len(tasks))], title, clock)
+
+    labels = label_plane(folder, shape, chosen, flows, StepClock(), limit, shuffled)
     return labels.read((slice(0, shape[0]), slice(0, shape[1])))
 
 
@@ -151,8 +156,8 @@ def test_a_cell_too_large_for_the_budget_is_refused_with_a_remedy(tmp_path):
 def test_finished_blocks_are_not_repeated(tmp_path, monkeypatch):
     dp, cellprob = (a.astype(np.float32) for a in lattice((90, 90), np.random.default_rng(3)))
     first = label_blockwise(tmp_path, dp, cellprob, 32)
-    monkeypatch.setattr("tbscale.engine.run.follow_block", None)
-    monkeypatch.setattr("tbscale.engine.run.own_block", None)
+    monkeypatch.setattr("tbscale.engine.tasks.follow.follow_block", None)
+    monkeypatch.setattr("tbscale.engine.tasks.own.own_block", None)
     np.testing.assert_array_equal(label_blockwise(tmp_path, dp, cellprob, 32), first)
     done = sorted(Path(tmp_path / "owned").glob("*.npz"))
     assert len(done) == 9

@@ -20,6 +20,7 @@ from tbscale.engine import measured
 from tbscale.engine.cells import Rules
 from tbscale.engine.frame import read_scaled
 from tbscale.engine.plan import plan_segmentation
+from tbscale.engine.projection import Workload
 from tbscale.engine.request import Request
 from tbscale.engine.rescale import (
     SLAB_ROWS,
@@ -173,13 +174,13 @@ def test_a_diameter_is_above_nothing(diameter):
 
 
 def test_the_plan_is_that_of_the_frame():
-    plan = plan_segmentation((1000, 3000), 8 << 30, frame=(500, 1500))
+    plan = plan_segmentation((1000, 3000), 8 << 30, work=Workload(frame=(500, 1500)))
     alone = plan_segmentation((500, 1500), 8 << 30)
     assert plan.grid == alone.grid
     assert plan.shape == (1000, 3000)
     resized, as_it_is = (
-        dict(plan_segmentation((1000, 3000), 8 << 30, frame=frame).projection.stages[1].parts)
-        for frame in ((1000, 3000), None)
+        dict(plan_segmentation((1000, 3000), 8 << 30, work=work).projection.stages[1].parts)
+        for work in (Workload(frame=(1000, 3000)), Workload())
     )
     assert resized["resizing"] > as_it_is["resizing"] == 0
 

@@ -109,6 +109,13 @@ class StepClock:
         self.spans.append(Span(current, start, now))
         self._open[-1] = (name, now)
 
+    def take(self, other: StepClock) -> None:
+        """Add the spans of a clock that ran at the same time, on this one's axis."""
+        shift = other.zero_s - self.zero_s
+        self.spans.extend(
+            Span(one.step, one.start_s + shift, one.stop_s + shift) for one in other.spans
+        )
+
     def wall_s(self) -> dict[str, float]:
         """Seconds charged to each step that ran, in the order of `STEPS`."""
         totals = dict.fromkeys(STEPS, 0.0)

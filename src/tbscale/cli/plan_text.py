@@ -18,7 +18,7 @@ def describe_plan(plan: Plan, free_disk_bytes: int, estimate: Estimate | None) -
     estimate : None where it was not asked for
     """
     from tbscale.engine.projection import GIB, RUNTIME_BYTES
-    from tbscale.engine.run import FIRST_HALO_PX
+    from tbscale.engine.tasks.follow import FIRST_HALO_PX
 
     grid, sizes = plan.grid, plan.projection
     rows = [

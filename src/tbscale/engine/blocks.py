@@ -77,6 +77,24 @@ def plan_blocks(shape: tuple[int, int], core_px: int) -> tuple[Block, ...]:
     return tuple(Block(k, core) for k, core in enumerate(cores))
 
 
+def blocks_near(region: Region, halo_px: int, blocks: tuple[Block, ...]) -> list[Block]:
+    """The blocks of a plan whose core lies at most `halo_px` from a region, without a search.
+
+    >>> plan = plan_blocks((40, 40), 10)
+    >>> [b.index for b in blocks_near((slice(0, 10), slice(10, 20)), 0, plan)]
+    [0, 1, 2, 4, 5, 6]
+    """
+    height, width = shape_of(blocks[0].core)
+    rows, columns = (
+        -(-blocks[-1].core[axis].stop // size) for axis, size in enumerate((height, width))
+    )
+    y, x = (
+        range(max(0, (s.start - halo_px - 1) // size), min(count, (s.stop + halo_px) // size + 1))
+        for s, size, count in zip(region, (height, width), (rows, columns), strict=True)
+    )
+    return [blocks[row * columns + column] for row in y for column in x]
+
+
 def own_halo_px(block: Block, blocks: tuple[Block, ...], reach_px: list[int], seed_px: int) -> int:
     """Halo within which lies every pixel whose sink can matter to a block's seeds.
 
@@ -89,7 +107,7 @@ def own_halo_px(block: Block, blocks: tuple[Block, ...], reach_px: list[int], se
     seed_px : how far from the core a sink can matter
     """
     wanted = seed_px
-    for other in blocks:
+    for other in blocks_near(block.core, seed_px + max(reach_px), blocks):
         halo = seed_px + reach_px[other.index]
         if halo > wanted and distance_px(block.core, other.core) <= halo:
             wanted = halo

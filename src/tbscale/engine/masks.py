@@ -17,7 +17,7 @@ from tbscale.engine.owned import ArrayLabels
 from tbscale.engine.result import CellTable, finish_labels, with_zero
 from tbscale.engine.scratch import mask_flow
 from tbscale.engine.seed_order import rank_seeds
-from tbscale.engine.tasks import measure
+from tbscale.engine.tasks.own import measure
 
 logger = logging.getLogger(__name__)
 Labels = NDArray[np.uint16] | NDArray[np.uint32]

@@ -18,7 +18,7 @@ from tbscale.engine.kernels.choice import choose_kernels, parse_plain
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
 from tbscale.engine.plan import Plan, plan_segmentation
-from tbscale.engine.projection import network_memory
+from tbscale.engine.projection import Workload, network_memory
 from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
@@ -202,14 +202,16 @@ def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]
         planes[0].shape,
         default_budget_bytes() if memory is None else parse_bytes(str(memory)),
         None if settings["core_px"] is None else int(number(settings, "core_px")),
+        Workload(
+            len(planes),
+            planes[0].dtype.itemsize,
+            sum(row_of_chunks_bytes(plane) for plane in planes),
+            chosen.batch_size,
+            network_memory(str(settings["network"]), torch.get_num_threads()),
+            chosen.scaling.frame_if_needed(planes[0].shape),
+        ),
         chosen.tile_px,
         chosen.overlap,
-        chosen.batch_size,
-        len(planes),
-        planes[0].dtype.itemsize,
-        sum(row_of_chunks_bytes(plane) for plane in planes),
-        network_memory(str(settings["network"]), torch.get_num_threads()),
-        chosen.scaling.frame_if_needed(planes[0].shape),
     )
 
 

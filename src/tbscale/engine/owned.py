@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.blocks import Region, meets, shape_of
+from tbscale.engine.blocks import Region, shape_of
 
 OWNED_LEVEL = 1  # zstd
 
@@ -107,6 +107,16 @@ class MergedLabels:
         self._store = store
         self._regions = regions
         self._offsets = offsets
+        self._bounds = np.array(
+            [(y.start, y.stop, x.start, x.stop) for y, x in regions], np.int64
+        ).reshape(-1, 4)
+
+    def _meeting(self, region: Region) -> list[int]:
+        """Indices of the blocks whose stored region meets `region`."""
+        y0, y1, x0, x1 = self._bounds.T
+        rows, columns = region
+        meet = (y0 < rows.stop) & (rows.start < y1) & (x0 < columns.stop) & (columns.start < x1)
+        return [int(index) for index in np.flatnonzero(meet)]
 
     def read(self, region: Region, new_id: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Labels uint32 (H, W) of a region.
@@ -116,9 +126,8 @@ class MergedLabels:
         new_id : uint32 (cells + 1,), what each provisional id becomes; 0 removes it
         """
         out = np.zeros(shape_of(region), np.uint32)
-        for index, stored in enumerate(self._regions):
-            if not meets(stored, region):
-                continue
+        for index in self._meeting(region):
+            stored = self._regions[index]
             labels = self._store.labels(index, stored)
             y0, x0 = (max(s.start, r.start) for s, r in zip(stored, region, strict=True))
             y1, x1 = (min(s.stop, r.stop) for s, r in zip(stored, region, strict=True))

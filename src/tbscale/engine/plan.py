@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from tbscale.engine.blocks import Block, plan_blocks
 from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.projection import (
-    EXACT_MEMORY,
+    GIB as GIB,
+)
+from tbscale.engine.projection import (
     RUNTIME_BYTES,
-    Extras,
-    NetworkMemory,
+    USUAL,
     Projection,
+    Workload,
     gibibytes_above,
     project,
 )
-from tbscale.engine.projection import (
-    GIB as GIB,
-)
-from tbscale.engine.tasks import REGION_BYTES_PER_PX
+from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
 from tbscale.errors import BudgetError
 
 DEFAULT_CORE_PX = 2048
@@ -50,15 +49,9 @@ def plan_segmentation(
     shape: tuple[int, int],
     budget_bytes: int,
     core_px: int | None = None,
+    work: Workload = USUAL,
     tile_px: int = 224,
     overlap: float = 0.1,
-    batch_size: int = 8,
-    channels: int = 1,
-    pixel_bytes: int = 2,
-    cache_bytes: int = 0,
-    network: NetworkMemory = EXACT_MEMORY,
-    frame: tuple[int, int] | None = None,
-    extras: Extras = Extras(),  # noqa: B008, frozen and without state
 ) -> Plan:
     """Plan a run within a memory budget.
 
@@ -67,37 +60,24 @@ def plan_segmentation(
     shape : (Y, X), pixels
     budget_bytes : the projected peak stays at or below it
     core_px : pixels of a block's core; None takes the largest of 2048, 1024, 512 and 256 that fits
-    channels, pixel_bytes, cache_bytes, network, extras : see `project`
-    frame : (Y, X) of the plane as the network sees it; None where it is not resized
+    work : what is read, computed and made
+    tile_px, overlap : of the network's tiles
 
     Raises
     ------
     BudgetError : the plan needs more; says what to set
     """
-    grid = plan_tiles(frame or shape, tile_px, overlap)
-
-    def project_core(size: int) -> Projection:
-        return project(
-            shape,
-            grid,
-            size,
-            batch_size,
-            channels,
-            pixel_bytes,
-            cache_bytes,
-            network,
-            frame is not None,
-            extras,
-        )
-
+    grid = plan_tiles(work.frame or shape, tile_px, overlap)
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
     for size in sizes:
-        projection = project_core(size)
+        projection = project(shape, grid, size, work)
         if projection.peak_bytes <= budget_bytes:
             blocks = plan_blocks(shape, size)
             return Plan(shape, grid, size, blocks, budget_bytes, projection)
     fitting = [
-        k for k in range(SMALLEST_CORE_PX, size) if project_core(k).peak_bytes <= budget_bytes
+        k
+        for k in range(SMALLEST_CORE_PX, size)
+        if project(shape, grid, k, work).peak_bytes <= budget_bytes
     ]
     raise BudgetError(refusal(shape, projection, max(fitting, default=None), budget_bytes))
 

@@ -15,7 +15,7 @@ from tbscale.engine.normalise import SAMPLED_ABOVE_PX
 from tbscale.engine.rescale import SLAB_ROWS
 from tbscale.engine.scratch import COLUMN_CHUNK_PX, ROW_CHUNK_PX
 from tbscale.engine.strips import INPUTS, OUTPUTS, ROWS_AT_ONCE
-from tbscale.engine.tasks import REGION_BYTES_PER_PX
+from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
 
 TYPICAL_HALO_PX = 64  # 15 px of rivals around a core, and the reach of ordinary cells
 GIB = 2**30
@@ -91,6 +91,35 @@ class Extras:
 
 
 @dataclass(frozen=True)
+class Workload:
+    """What a run reads, computes and makes, as far as its memory goes.
+
+    Attributes
+    ----------
+    channels : planes read, 1 or 2
+    pixel_bytes : of the stored pixels
+    cache_bytes : decoded chunks that are kept while rows are read
+    batch_size : tiles that the network gets at once
+    network : what it holds
+    frame : (Y, X) of the plane as the network sees it; None where it is not resized
+    follows_beside : whether blocks are followed while the network works
+    extras : what is made beside the labels
+    """
+
+    channels: int = 1
+    pixel_bytes: int = 2
+    cache_bytes: int = 0
+    batch_size: int = 8
+    network: NetworkMemory = EXACT_MEMORY
+    frame: tuple[int, int] | None = None
+    follows_beside: bool = False
+    extras: Extras = Extras()
+
+
+USUAL = Workload()
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of a run.
 
@@ -143,85 +172,56 @@ class Projection:
 
 
 def project(
-    shape: tuple[int, int],
-    grid: TileGrid,
-    core_px: int,
-    batch_size: int,
-    channels: int,
-    pixel_bytes: int,
-    cache_bytes: int,
-    network: NetworkMemory = EXACT_MEMORY,
-    is_rescaled: bool = False,
-    extras: Extras = Extras(),
+    shape: tuple[int, int], grid: TileGrid, core_px: int, work: Workload = USUAL
 ) -> Projection:
-    """Project what a run needs.
-
-    Parameters
-    ----------
-    shape : (Y, X), pixels
-    channels : planes read, 1 or 2
-    pixel_bytes : of the stored pixels
-    cache_bytes : decoded chunks that are kept while rows are read
-    network : what the network holds
-    is_rescaled : whether the grid is that of a resized plane
-    extras : what is made beside the labels
-    """
+    """Project what a run on a plane of `shape` (Y, X) pixels needs."""
     area = shape[0] * shape[1]
     cell_count = area * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000
     cells_bytes = cell_count * BYTES_PER_CELL
     stages = (
-        limits_stage(shape, pixel_bytes, cache_bytes),
-        network_stage(
-            shape, grid, batch_size, channels, pixel_bytes, cache_bytes, network, is_rescaled
-        ),
-        extras_stage(extras, cell_count, cache_bytes),
+        limits_stage(shape, work),
+        network_stage(shape, grid, core_px, work),
+        extras_stage(work, cell_count),
         blocks_stage(shape, core_px, cells_bytes),
     )
     return Projection(stages, cells_bytes, area * (8 + 1 + 8 + 4 + 4), area * 4)
 
 
-def limits_stage(shape: tuple[int, int], pixel_bytes: int, cache_bytes: int) -> Stage:
+def limits_stage(shape: tuple[int, int], work: Workload) -> Stage:
     """Rows of chunks as they are read, and the sample whose percentiles are taken."""
     height, width = shape
-    rows = min(LIMITS_ROWS, height) * width * pixel_bytes
+    rows = min(LIMITS_ROWS, height) * width * work.pixel_bytes
     sample = 4 * min(height * width, SAMPLED_ABOVE_PX)
     return Stage(
         "limits",
         (
-            ("rows read", 2 * max(rows, cache_bytes)),
+            ("rows read", 2 * max(rows, work.cache_bytes)),
             ("sample", 3 * sample),  # gathered, joined, and numpy's copy for the percentile
             ("allocator", ALLOCATOR_BYTES),
         ),
     )
 
 
-def network_stage(
-    shape: tuple[int, int],
-    grid: TileGrid,
-    batch_size: int,
-    channels: int,
-    pixel_bytes: int,
-    cache_bytes: int,
-    network: NetworkMemory,
-    is_rescaled: bool,
-) -> Stage:
+def network_stage(shape: tuple[int, int], grid: TileGrid, core_px: int, work: Workload) -> Stage:
     """One strip's rows and sums, what waits to be stored, and one batch of tiles."""
     width, padded, tile = shape[1], grid.x.padded_px, grid.y.tile_px
     # while rows are read: pixels, float32 and its quotient; while they leave: outputs, masked flow
-    piece = ROWS_AT_ONCE * width * max(pixel_bytes + 2 * 4, OUTPUTS * 4 + 6 * 4 + 1)
+    piece = ROWS_AT_ONCE * width * max(work.pixel_bytes + 2 * 4, OUTPUTS * 4 + 6 * 4 + 1)
     chunk = ROW_CHUNK_PX * COLUMN_CHUNK_PX * 9
-    tile_px = batch_size * tile * grid.x.tile_px
+    tile_px = tile * grid.x.tile_px
+    resizing = resizing_bytes(width, padded, work.channels) if work.frame is not None else 0
     return Stage(
         "network",
         (
-            ("rows of the strip", tile * padded * 4 * channels),
+            ("rows of the strip", tile * padded * 4 * work.channels),
             ("sums of the strip", tile * padded * 4 * OUTPUTS),
             ("waiting flow", min(ROW_CHUNK_PX, shape[0]) * width * 9),
             ("pieces", piece + CODED_CHUNKS // 8 * chunk),
-            ("decoded chunks", cache_bytes),
-            ("tiles", 2 * tile_px * 4 * (INPUTS + OUTPUTS)),
-            ("activations", network.bytes(tile * grid.x.tile_px, batch_size)),
-            ("resizing", resizing_bytes(width, padded, channels) if is_rescaled else 0),
+            ("decoded chunks", work.cache_bytes),
+            ("tiles", 2 * work.batch_size * tile_px * 4 * (INPUTS + OUTPUTS)),
+            ("activations", work.network.bytes(tile_px, work.batch_size)),
+            ("resizing", resizing),
+            (REGION_PART, region_bytes(shape, core_px) if work.follows_beside else 0),
             ("allocator", ALLOCATOR_BYTES),
         ),
     )
@@ -234,11 +234,12 @@ def resizing_bytes(width: int, padded: int, channels: int) -> int:
     return SLAB_ROWS * plane_row + ROWS_AT_ONCE * frame_row
 
 
-def extras_stage(extras: Extras, cell_count: int, cache_bytes: int) -> Stage:
+def extras_stage(work: Workload, cell_count: int) -> Stage:
     """The table of cells and the page, which are made after the labels; nothing without them."""
+    extras = work.extras
     if extras.table_cache_bytes is None and not extras.report:
         return Stage("table", ())
-    decoded = max(extras.table_cache_bytes or 0, cache_bytes if extras.report else 0)
+    decoded = max(extras.table_cache_bytes or 0, work.cache_bytes if extras.report else 0)
     page = REPORT_BYTES + cell_count * REPORT_BYTES_PER_CELL if extras.report else 0
     return Stage(
         "table",
@@ -252,14 +253,18 @@ def extras_stage(extras: Extras, cell_count: int, cache_bytes: int) -> Stage:
     )
 
 
+def region_bytes(shape: tuple[int, int], core_px: int) -> int:
+    """What one block with an ordinary halo holds while it is worked on."""
+    side = core_px + 2 * TYPICAL_HALO_PX
+    return min(side, shape[0]) * min(side, shape[1]) * REGION_BYTES_PER_PX
+
+
 def blocks_stage(shape: tuple[int, int], core_px: int, cells_bytes: int) -> Stage:
     """One block's region, and the table of all cells."""
-    side = core_px + 2 * TYPICAL_HALO_PX
-    region = min(side, shape[0]) * min(side, shape[1])
     return Stage(
         "blocks",
         (
-            (REGION_PART, region * REGION_BYTES_PER_PX),
+            (REGION_PART, region_bytes(shape, core_px)),
             ("cells", cells_bytes),
             ("coded chunks", CODED_CHUNKS * 2**20),
             ("allocator", ALLOCATOR_BYTES),

@@ -15,7 +15,7 @@ from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, Network
 from tbscale.engine.network import make_network as make_network_of
 from tbscale.engine.plan import Plan, plan_segmentation
-from tbscale.engine.projection import Extras, NetworkMemory, network_memory
+from tbscale.engine.projection import Extras, NetworkMemory, Workload, network_memory
 from tbscale.engine.rescale import Scaling
 from tbscale.engine.run import Settings
 from tbscale.engine.table.file import check_table_path
@@ -70,6 +70,11 @@ class Request:
     cells: Path | None = None
     measure: tuple[int | str, ...] | None = None
     report: Path | None = None
+
+    @property
+    def follows_beside(self) -> bool:
+        """Whether blocks are followed while the network works: it leaves the processor idle."""
+        return self.device != "cpu"
 
 
 def network_of(request: Request, weights: Weights, make_network: MakeNetwork | None) -> Network:
@@ -131,13 +136,16 @@ def plan_request(
         planes[0].shape,
         default_budget_bytes() if budget is None else budget,
         request.core_px,
+        Workload(
+            len(planes),
+            planes[0].dtype.itemsize,
+            sum(row_of_chunks_bytes(plane) for plane in planes),
+            request.settings.batch_size,
+            request.network_memory or network_memory(request.network, torch.get_num_threads()),
+            scaling.frame_if_needed(planes[0].shape),
+            request.follows_beside,
+            Extras(cached, request.report is not None),
+        ),
         request.settings.tile_px,
         request.settings.overlap,
-        request.settings.batch_size,
-        len(planes),
-        planes[0].dtype.itemsize,
-        sum(row_of_chunks_bytes(plane) for plane in planes),
-        request.network_memory or network_memory(request.network, torch.get_num_threads()),
-        scaling.frame_if_needed(planes[0].shape),
-        Extras(cached, request.report is not None),
     )

@@ -11,7 +11,7 @@ from tbscale.engine.blocks import Region, shape_of
 from tbscale.engine.cells import Rules, first_decision, last_decision
 from tbscale.engine.kernels.choice import FAST, Kernels
 from tbscale.engine.owned import LabelSource, MergedLabels, OwnedStore
-from tbscale.engine.tasks import Holes, find_holes_of, join_holes, settle_holes
+from tbscale.engine.tasks.holes import Holes, find_holes_of, join_holes, settle_holes
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -13,7 +13,7 @@ from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, shape_of, wid
 from tbscale.engine.cells import Rules
 from tbscale.engine.frame import pad_rows, read_normalised, read_scaled
 from tbscale.engine.grid import plan_tiles
-from tbscale.engine.kernels.choice import Kernels, choose_kernels
+from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.kernels.seeds import REACH_PX
 from tbscale.engine.memory import give_back_freed
 from tbscale.engine.network import Network
@@ -27,10 +27,14 @@ from tbscale.engine.projection import (
 )
 from tbscale.engine.rescale import Scaling, out_of_frame, resize_stream
 from tbscale.engine.result import PlaneLabels, finish_blocks
+from tbscale.engine.schedule import ArrivingFlows, Scheduler, beside, in_order
 from tbscale.engine.scratch import Flows, FlowStore, SeedStore, SinkStore
-from tbscale.engine.seed_order import RankedSeeds, rank_seeds
+from tbscale.engine.seed_order import rank_seeds
 from tbscale.engine.strips import Rows, stream_flows
-from tbscale.engine.tasks import REGION_BYTES_PER_PX, check_region, follow_block, own_block
+from tbscale.engine.tasks.follow import FollowTask
+from tbscale.engine.tasks.own import OwnTask
+from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
+from tbscale.engine.tasks.seeds import SeedTask
 from tbscale.errors import BudgetError
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.plane import Plane
@@ -38,7 +42,6 @@ from tbscale.steps import StepClock
 
 logger = logging.getLogger(__name__)
 
-FIRST_HALO_PX = 48
 UNBOUNDED_PX = 1 << 62
 
 
@@ -74,7 +77,11 @@ class Settings:
 
 
 def network_step(
-    planes: list[Plane], network: Network, settings: Settings, flows: FlowStore, clock: StepClock
+    planes: list[Plane],
+    network: Network,
+    settings: Settings,
+    flows: FlowStore | ArrivingFlows,
+    clock: StepClock,
 ) -> None:
     """Limits, then the network strip by strip into the flow store, from where it stopped."""
     shape = planes[0].shape
@@ -118,72 +125,6 @@ def flow_rows(
     return resize_stream(stream, resize, first_row, clock)
 
 
-def follow_step(
-    blocks: Iterable[Block],
-    shape: tuple[int, int],
-    settings: Settings,
-    flows: Flows,
-    sinks: SinkStore,
-    kernels: Kernels,
-    region_limit_px: int,
-    clock: StepClock,
-) -> None:
-    """Follow the pixels of every core that is not done."""
-    for block in blocks:
-        if sinks.reach_px(block.index) is not None:
-            continue
-        found, reach_px = follow_block(
-            block, flows, shape, FIRST_HALO_PX, settings.iterations, kernels, region_limit_px, clock
-        )
-        with clock.step("write"):
-            sinks.write(block.index, block.core, found, reach_px)
-
-
-def seed_step(
-    blocks: Iterable[tuple[Block, int]],
-    shape: tuple[int, int],
-    sinks: SinkStore,
-    seeds: SeedStore,
-    kernels: Kernels,
-    region_limit_px: int,
-    clock: StepClock,
-) -> None:
-    """Find the seeds in every core that is not done; `blocks` come with their halo."""
-    for block, halo_px in blocks:
-        if seeds.has(block.index):
-            continue
-        region = widen(block.core, halo_px, shape)
-        check_region(region, block.core, region_limit_px, "a cell there is that large")
-        with clock.step("read"):
-            window = sinks.read(region)
-        with clock.step("seeds"):
-            found = kernels.find_seeds(window, block.core)
-        with clock.step("write"):
-            seeds.write(block.index, found)
-
-
-def own_step(
-    blocks: Iterable[tuple[Block, int]],
-    shape: tuple[int, int],
-    settings: Settings,
-    flows: Flows,
-    sinks: SinkStore,
-    seeds: RankedSeeds,
-    owned: OwnedStore,
-    kernels: Kernels,
-    clock: StepClock,
-) -> None:
-    """Collect the cells of every block that is not done; `blocks` come with their halo."""
-    for block, halo_px in blocks:
-        if owned.has(block.index):
-            continue
-        region = widen(block.core, halo_px, shape)
-        check = settings.rules.flow_threshold > 0
-        cells = own_block(region, block.core, shape, sinks, seeds, flows, check, kernels, clock)
-        with clock.step("write"):
-            owned.write(block.index, cells)
-
-
 def check_cells(
     count: int, halos: list[tuple[Block, int]], shape: tuple[int, int], region_limit_px: int
 ) -> None:
@@ -204,6 +145,37 @@ def check_cells(
         )
 
 
+def follow_tasks(
+    folder: Path,
+    shape: tuple[int, int],
+    settings: Settings,
+    flows: Flows,
+    region_limit_px: int = UNBOUNDED_PX,
+) -> list[FollowTask]:
+    """The tasks that find the sinks of the plane, block by block."""
+    sinks = SinkStore(folder, shape, settings.core_px)
+    return [
+        FollowTask(block, shape, flows, sinks, settings.iterations, settings.plain, region_limit_px)
+        for block in plan_blocks(shape, settings.core_px)
+    ]
+
+
+def network_beside_follow(
+    planes: list[Plane],
+    network: Network,
+    settings: Settings,
+    folder: Path,
+    flows: FlowStore,
+    clock: StepClock,
+    region_limit_px: int = UNBOUNDED_PX,
+) -> None:
+    """`network_step`, and at the same time the sinks of the blocks whose rows are there."""
+    arriving = ArrivingFlows(flows)
+    tasks = follow_tasks(folder, planes[0].shape, settings, arriving, region_limit_px)
+    work = partial(network_step, planes, network, settings, arriving, clock)
+    beside(work, arriving, tasks, clock)
+
+
 def label_plane(
     folder: Path,
     shape: tuple[int, int],
@@ -211,7 +183,7 @@ def label_plane(
     flows: Flows,
     clock: StepClock,
     region_limit_px: int = UNBOUNDED_PX,
-    order: list[int] | None = None,
+    schedule: Scheduler = in_order,
 ) -> PlaneLabels:
     """From stored flows to the labels of the plane.
 
@@ -219,26 +191,31 @@ def label_plane(
     ----------
     folder : scratch of this run
     region_limit_px : largest region a block may read
-    order : in which order blocks run; the labels do not depend on it
+    schedule : runs tasks that do not need each other; the labels do not depend on it
     """
-    blocks = plan_blocks(shape, settings.core_px)
-    todo = blocks if order is None else tuple(blocks[k] for k in order)
-    sinks, owned = SinkStore(folder, shape, settings.core_px), OwnedStore(folder)
-    kernels = choose_kernels(settings.plain)
-    bar = partial(progress, unit="block", total=len(blocks))
-    follow_step(
-        bar(todo, title="follow"), shape, settings, flows, sinks, kernels, region_limit_px, clock
-    )
+    blocks, plain, limit = plan_blocks(shape, settings.core_px), settings.plain, region_limit_px
+    schedule(follow_tasks(folder, shape, settings, flows, limit), "follow", clock)
+    sinks = SinkStore(folder, shape, settings.core_px)
     reach_px = [sinks.reach_px(b.index) or 0 for b in blocks]
-    halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in todo]
-    seeds = SeedStore(folder)
-    seed_step(bar(halos, title="seeds"), shape, sinks, seeds, kernels, region_limit_px, clock)
-    check_cells(seeds.count(len(blocks)), halos, shape, region_limit_px)
+    halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in blocks]
+    seeds, owned = SeedStore(folder), OwnedStore(folder)
+    schedule(
+        [SeedTask(b, halo, blocks, shape, sinks, seeds, plain, limit) for b, halo in halos],
+        "seeds",
+        clock,
+    )
+    check_cells(seeds.count(len(blocks)), halos, shape, limit)
     with clock.step("seeds"):
         ranked = rank_seeds(seeds.read_all(len(blocks)))
-    own_step(
-        bar(halos, title="labels"), shape, settings, flows, sinks, ranked, owned, kernels, clock
+    check = settings.rules.flow_threshold > 0
+    schedule(
+        [
+            OwnTask(b, halo, blocks, shape, flows, sinks, ranked, owned, check, plain)
+            for b, halo in halos
+        ],
+        "labels",
+        clock,
     )
     del ranked  # as large as the table of cells
     with clock.step("fill"):
-        return finish_blocks(owned, len(blocks), shape, settings.rules, kernels)
+        return finish_blocks(owned, len(blocks), shape, settings.rules, choose_kernels(plain))

@@ -26,7 +26,7 @@ from tbscale.engine.request import (
 )
 from tbscale.engine.rescale import choose_scaling, measured_grade
 from tbscale.engine.result import PlaneLabels
-from tbscale.engine.run import Settings, label_plane, network_step
+from tbscale.engine.run import Settings, label_plane, network_beside_follow, network_step
 from tbscale.engine.run_facts import run_facts
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.table.task import open_measured, write_table
@@ -113,8 +113,11 @@ def segment(
     ):
         flows = FlowStore(work.path, plan.shape)
         resumed = flows.rows_done > 0
-        network_step(planes, network, settings, flows, clock)
         limit = plan.region_limit_px
+        if request.follows_beside:
+            network_beside_follow(planes, network, settings, work.path, flows, clock, limit)
+        else:
+            network_step(planes, network, settings, flows, clock)
         labels = label_plane(work.path, plan.shape, settings, flows, clock, limit)
 
         def finish(writer: LabelWriter) -> Mapping[str, Any]:

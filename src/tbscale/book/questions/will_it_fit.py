@@ -10,7 +10,7 @@ from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX
-from tbscale.engine.projection import project
+from tbscale.engine.projection import Workload, project
 from tbscale.images.datasets import DATASETS
 
 GIB = 2**30
@@ -39,7 +39,8 @@ def projected_bytes(shape: tuple[int, int], core_px: int | None = None) -> int:
     cache_bytes = CHUNK_PX * shape[1] * PIXEL_BYTES
     core = DEFAULT_CORE_PX if core_px is None else core_px
     grid = plan_tiles(shape, TILE_PX, OVERLAP)
-    return project(shape, grid, core, BATCH_SIZE, 1, PIXEL_BYTES, cache_bytes).peak_bytes
+    work = Workload(1, PIXEL_BYTES, cache_bytes, BATCH_SIZE)
+    return project(shape, grid, core, work).peak_bytes
 
 
 def needs_of(shape: tuple[int, int], stock: Line | None) -> Needs:

@@ -96,8 +96,8 @@ TBSCALE_FUNCTIONS = (
     "tbscale.engine.strips.stream_flows",
     "tbscale.engine.network.ExactNetwork.__call__",
     "tbscale.engine.network.FastNetwork.__call__",
-    "tbscale.engine.tasks.follow_block",
-    "tbscale.engine.tasks.own_block",
+    "tbscale.engine.tasks.follow.follow_block",
+    "tbscale.engine.tasks.own.own_block",
     "tbscale.engine.result.finish_blocks",
     "tbscale.engine.segmentation.write_labels",
 )
