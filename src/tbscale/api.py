@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tbscale.engine.cells import Rules
 from tbscale.engine.memory import parse_bytes
@@ -96,31 +97,51 @@ def segment(
     >>> result.cell_count > 0, result.cells.name, result.plan.shape
     (True, 'cells.csv', (200, 200))
     """
-    settings = Settings(
-        overlap=overlap,
-        cellprob_threshold=cellprob_threshold,
-        niter=niter,
-        rules=Rules(flow_threshold, min_size),
-        plain=tuple(plain or ()),
-    )
-    request = Request(
+    options = dict(locals())
+    del options["restart"]
+    return run_request(make_request(**options), restart)
+
+
+def make_request(
+    image: str | Path,
+    out: str | Path,
+    *,
+    model: str | Path | None,
+    flow_threshold: float,
+    cellprob_threshold: float,
+    min_size: int,
+    niter: int | None,
+    overlap: float,
+    plain: Sequence[str] | None,
+    memory: str | int | None,
+    cells: str | Path | None,
+    measure: Sequence[int | str] | None,
+    report: str | Path | None,
+    **others: Any,
+) -> Request:
+    """The options of `segment`, and of the command line, as the engine takes them.
+
+    Parameters
+    ----------
+    others : channel, channel2, level, diameter, core_px, network, device, as they are
+    """
+    return Request(
         image=Path(image),
         out=Path(out),
-        channel=channel,
-        channel2=channel2,
-        level=level,
         model=None if model is None else str(model),
-        diameter=diameter,
-        settings=settings,
+        settings=Settings(
+            overlap=overlap,
+            cellprob_threshold=cellprob_threshold,
+            niter=niter,
+            rules=Rules(flow_threshold, min_size),
+            plain=tuple(plain or ()),
+        ),
         memory_bytes=parse_bytes(memory) if isinstance(memory, str) else memory,
-        core_px=core_px,
-        network=network,
-        device=device,
         cells=None if cells is None else Path(cells),
         measure=None if measure is None else tuple(measure),
         report=None if report is None else Path(report),
+        **others,
     )
-    return run_request(request, restart)
 
 
 def run_request(request: Request, restart: bool = False) -> SegmentResult:

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 
 from tbscale import __version__
 from tbscale.bench.quantities import scope_of
-from tbscale.book import bibtex, data_tables, facts, figures, formats, model_card, tables
+from tbscale.book import (
+    api_reference,
+    bibtex,
+    data_tables,
+    facts,
+    figures,
+    formats,
+    instruments,
+    model_card,
+    status,
+    tables,
+)
 from tbscale.book.drawing import Drawing
 from tbscale.book.guidelines import registry
 from tbscale.book.guidelines.words import Guide, index_table
@@ -84,6 +95,10 @@ class PageContext:
             "record_bibtex": self.record_bibtex,
             "badges": self.badges,
             "tables": tables,
+            "instruments": instruments,
+            "status": status,
+            "all_guidelines": registry.GUIDELINES,
+            "reference": api_reference.reference,
             "facts": facts,
             "model_card": model_card,
             "data_tables": data_tables,
@@ -106,10 +121,9 @@ class PageContext:
 
     def headline(self) -> str:
         """The headline table over all whole planes, or a sentence where there is no record."""
-        whole = [one for one in self.shelf.profile_sets if one.crop is None]
-        if not whole:
+        if not self.shelf.headline():
             return "*No record has been measured yet: run `make book`.*"
-        return tables.headline_table(whole, self.root)
+        return tables.headline_table(self.shelf, self.root)
 
     def machines_table(self, one: ProfileSet) -> str:
         """The current records of a set beside each other."""

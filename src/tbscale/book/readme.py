@@ -15,11 +15,11 @@ END = "<!-- /headline -->"
 
 def headline_markdown(shelf: Shelf, repository: Path) -> str:
     """The headline table with a link to each record's file; plain Markdown."""
-    whole = [one for one in shelf.profile_sets if one.crop is None]
-    if not whole:
+    shown = [entry for entry in shelf.headline() if entry.published]
+    if not shown:
         return "No record has been measured yet."
     columns = [text("image"), text("engine"), *OUTCOME, text("machine"), text("record")]
-    return table(columns, [_row(one.leading, repository) for one in whole])
+    return table(columns, [_row(entry, repository) for entry in shown])
 
 
 def _row(entry: Entry, repository: Path) -> list[str]:
@@ -32,11 +32,16 @@ def _row(entry: Entry, repository: Path) -> list[str]:
 
 def with_headline(readme: str, headline: str) -> str:
     """README text with `headline` between the markers. BookError where they are missing."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BookError(f"README.md holds no markers {BEGIN} and {END}; put them back")
-    return f"{before}{BEGIN}\n\n{headline}\n\n{END}{after}"
+    return between(readme, BEGIN, END, headline, "README.md")
+
+
+def between(page: str, begin: str, end: str, content: str, name: str) -> str:
+    """A page with `content` between two markers. BookError where they are missing."""
+    before, begun, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not begun or not ended:
+        raise BookError(f"{name} holds no markers {begin} and {end}; put them back")
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
 def update_readme(repository: Path, results: Path, write: bool) -> bool:

@@ -131,8 +131,14 @@ class ProfileSet:
     @property
     def shown(self) -> tuple[Entry, ...]:
         """The leading record, then those measured here and not yet published."""
+        return self.shown_on(None)
+
+    def shown_on(self, machine: str | None) -> tuple[Entry, ...]:
+        """The record of a machine, or the leading one; then those measured here."""
+        there = [one for one in self.current if one.published and one.machine == machine]
+        first = there[0] if there else self.leading
         here = (one for one in self.current if not one.published)
-        return tuple({one.record.id: one for one in (self.leading, *here)}.values())
+        return tuple({one.record.id: one for one in (first, *here)}.values())
 
 
 @dataclass(frozen=True)
@@ -168,6 +174,31 @@ class Shelf:
         wanted = entry.record.id
         holders = (one for one in self.profile_sets if wanted in one.ids)
         return next(holders, None)
+
+    def headline(self) -> tuple[Entry, ...]:
+        """For each whole plane and engine one record, of one machine wherever it has them all.
+
+        Seconds of different machines do not stand beside each other, so that of an image's
+        machines which measured most engines speaks; the newest, where two measured as many.
+        """
+        wholes = [one for one in self.profile_sets if one.crop is None]
+        return tuple(entry for one in wholes for entry in one.shown_on(self._speaking(one)))
+
+    def _speaking(self, one: ProfileSet) -> str | None:
+        """The machine that speaks for an image; None where nothing is published."""
+        plane = (one.dataset, one.origin, one.crop)
+        peers = [
+            entry
+            for other in self.profile_sets
+            if (other.dataset, other.origin, other.crop) == plane
+            for entry in other.current
+            if entry.published
+        ]
+        engines: dict[str, set[str]] = {}
+        for entry in peers:
+            engines.setdefault(entry.machine, set()).add(entry.record.engine.name)
+        best = max(peers, key=lambda one: (len(engines[one.machine]), _age(one)), default=None)
+        return None if best is None else best.machine
 
     def of_experiment(self, name: str) -> tuple[Entry, ...]:
         """Records of one experiment, oldest first."""

@@ -10,7 +10,7 @@ from tbscale.bench.reference import REFERENCE_ENGINE
 from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
 from tbscale.book import formats
 from tbscale.book.markdown import badge, cell, code, number, table, text
-from tbscale.book.shelf import Entry, ProfileSet
+from tbscale.book.shelf import Entry, ProfileSet, Shelf
 
 DASH = "–"
 HOT_LINES = 10
@@ -77,19 +77,24 @@ OUTCOME = (
 )
 
 
-def headline_table(sets: Iterable[ProfileSet], root: str) -> str:
-    """The records each set shows: image, engine, outcome, machine, link to its profile."""
+def headline_table(shelf: Shelf, root: str) -> str:
+    """One record an image and engine: outcome, machine, link to its profile."""
     rows = [
         [
-            f"[{cell(one.dataset)}]({root}profiles/{one.slug}.md) {_labels(entry)}",
+            f"[{cell(entry.record.dataset.name)}]({_profile_of(shelf, entry, root)}) "
+            f"{_labels(entry)}",
             entry.record.engine.name,
             *outcome_cells(entry),
             cell(machine_text(entry.record.machine)),
         ]
-        for one in sets
-        for entry in one.shown
+        for entry in shelf.headline()
     ]
     return table([text("image"), text("engine"), *OUTCOME, text("machine")], rows)
+
+
+def _profile_of(shelf: Shelf, entry: Entry, root: str) -> str:
+    found = shelf.set_of(entry)
+    return f"{root}profiles/{found.slug}.md" if found else f"{root}records/{entry.address}.md"
 
 
 def _labels(entry: Entry) -> str:

@@ -61,13 +61,19 @@ def readme(
     results: Results = Path("results"),
     check: Annotated[bool, typer.Option("--check", help="Only say whether it is current.")] = False,
 ) -> None:
-    """Write the headline table of the records into README.md, between its markers."""
+    """Write what is made between markers: README.md's headline table, the page of commands."""
     from tbscale.book.readme import update_readme
+    from tbscale.cli import app
+    from tbscale.cli.reference import PAGE, update_page
 
     repository = _repository()
-    changed = update_readme(repository, repository / results, write=not check)
-    typer.echo("README.md is " + ("not current" if changed and check else "current"))
-    if changed and check:
+    stale = {
+        "README.md": update_readme(repository, repository / results, write=not check),
+        PAGE.as_posix(): update_page(repository, app, write=not check),
+    }
+    for name, changed in stale.items():
+        typer.echo(f"{name} is " + ("not current" if changed and check else "current"))
+    if check and any(stale.values()):
         raise typer.Exit(1)
 
 

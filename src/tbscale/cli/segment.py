@@ -75,41 +75,18 @@ def run_segment(
 
     Killed at any moment, the same command continues. The output appears when it is complete.
     """
-    from tbscale.api import run_request
-    from tbscale.engine.cells import Rules
-    from tbscale.engine.memory import parse_bytes
-    from tbscale.engine.plan import GIB
-    from tbscale.engine.request import Request
-    from tbscale.engine.run import Settings
+    options = dict(locals())
+    del options["restart"], options["dry_run"]
+    options["measure"] = measure or None
+    from tbscale.api import make_request, run_request
 
-    settings = Settings(
-        overlap=overlap,
-        cellprob_threshold=cellprob_threshold,
-        niter=niter,
-        rules=Rules(flow_threshold, min_size),
-        plain=tuple(plain or ()),
-    )
-    request = Request(
-        image=image,
-        out=out,
-        channel=channel,
-        channel2=channel2,
-        level=level,
-        model=model,
-        diameter=diameter,
-        settings=settings,
-        memory_bytes=None if memory is None else parse_bytes(memory),
-        core_px=core_px,
-        device=device,
-        network=network,
-        cells=cells,
-        measure=tuple(measure) if measure else None,
-        report=report,
-    )
+    request = make_request(**options)
     if dry_run:
         show_plan(request)
         return
     result = run_request(request, restart)
+    from tbscale.engine.plan import GIB
+
     typer.echo(
         f"{result.cell_count} cells in {result.out}, {result.wall_s:.1f} s, projected peak "
         f"{result.plan.projection.peak_bytes / GIB:.2f} GiB, "
