@@ -127,6 +127,19 @@ def network_rows() -> Rows:
     return [*rows, *points, ("left-out", "candidates", 0)]
 
 
+def files_rows() -> Rows:
+    """Every job in two rounds, and two codecs on one kind of array."""
+    rows: Rows = []
+    for number, name in enumerate(("read", "table", "write-ome-zarr", "write-ome-tiff"), 1):
+        for codec in (0.4, 0.5):
+            rows += [("codec", f"job/{name}", codec), ("ours", f"job/{name}", codec * number)]
+            rows.append(("of-codec", f"job/{name}", 1 / number))
+    for codec, share in (("none", 1.0), ("zstd-1", 0.2)):
+        subject = f"codec/labels, uint32/{codec}"
+        rows += [("share-of-bytes", subject, share), ("encoded-bytes-per-s", subject, 1e9 * share)]
+    return rows
+
+
 ROWS = {
     "growth": growth_rows,
     "properties": properties_rows,
@@ -134,6 +147,7 @@ ROWS = {
     "channels": channels_rows,
     "trust": trust_rows,
     "network": network_rows,
+    "files": files_rows,
 }
 PARAMETERS: Json = {
     "size_px": 256,

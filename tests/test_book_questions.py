@@ -8,7 +8,7 @@ from made_up_experiments import ROWS, experiment_record, growth_rows, settings_r
 
 from tbscale.bench.records import seal
 from tbscale.book.pages import Binder, Tree, is_template, new_environment
-from tbscale.book.questions import bottleneck, growth, network, properties, settings, trust
+from tbscale.book.questions import bottleneck, files, growth, network, properties, settings, trust
 from tbscale.book.questions import will_it_fit as fit
 from tbscale.book.questions.lines import Line, fit_line
 from tbscale.book.shelf import Entry, Shelf, make_shelf
@@ -21,6 +21,7 @@ NAMES = {
     "settings": "questions/q4-settings",
     "network": "questions/q6-network",
     "channels": "questions/q5-channels",
+    "files": "questions/q7-files",
     "trust": "trust",
 }
 GIB = 2**30
@@ -174,6 +175,14 @@ def test_the_table_of_memory_grows_and_never_promises_too_much() -> None:
 
 
 ROUNDS = {"winograd": "faster", "channels-last": "within the spread"}
+
+
+def test_the_share_of_the_codec_is_that_of_the_record_and_the_codec_in_use_is_marked() -> None:
+    record = experiment_record("files")
+    rows = files.jobs_table(record).splitlines()[2:]
+    assert [row.split(" | ")[-1].split()[0] for row in rows] == ["100", "50", "33", "25"]
+    codecs = files.codecs_table(record).splitlines()[2:]
+    assert ["in use" in row for row in codecs] == [False, True]
 
 
 def test_a_way_to_run_the_network_is_faster_only_where_every_round_says_so() -> None:

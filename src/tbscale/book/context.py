@@ -31,6 +31,7 @@ from tbscale.book.markdown import badge
 from tbscale.book.questions import (
     bottleneck,
     channels,
+    files,
     growth,
     network,
     properties,
@@ -109,6 +110,7 @@ class PageContext:
             "properties": properties,
             "settings": settings,
             "network": network,
+            "files": files,
             "trust": trust,
             "fit": fit,
             "guideline": self.guideline,

@@ -103,6 +103,7 @@ class Workload:
     network : what it holds
     frame : (Y, X) of the plane as the network sees it; None where it is not resized
     follows_beside : whether blocks are followed while the network works
+    workers : threads that decode chunks
     extras : what is made beside the labels
     """
 
@@ -113,6 +114,7 @@ class Workload:
     network: NetworkMemory = EXACT_MEMORY
     frame: tuple[int, int] | None = None
     follows_beside: bool = False
+    workers: int = 1
     extras: Extras = Extras()
 
 
@@ -245,7 +247,7 @@ def extras_stage(work: Workload, cell_count: int) -> Stage:
         "table",
         (
             ("library", TABLE_LIBRARY_BYTES),
-            ("window", TABLE_WINDOW_BYTES),
+            ("windows", (work.workers + 2) * TABLE_WINDOW_BYTES),
             ("decoded chunks", decoded),
             ("table of cells", cell_count * TABLE_BYTES_PER_CELL),
             ("page", page),

@@ -27,6 +27,7 @@ from tbscale.images.cached_plane import row_of_chunks_bytes
 from tbscale.images.image import Image
 from tbscale.images.labels_out.writer import check_label_path
 from tbscale.images.plane import Plane
+from tbscale.images.workers import worker_count
 
 MakeNetwork = Callable[[Weights, str], Network]
 
@@ -144,6 +145,7 @@ def plan_request(
             request.network_memory or network_memory(request.network, torch.get_num_threads()),
             scaling.frame_if_needed(planes[0].shape),
             request.follows_beside,
+            worker_count(),
             Extras(cached, request.report is not None),
         ),
         request.settings.tile_px,

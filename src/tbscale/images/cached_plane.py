@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tbscale.images.plane import ArrayPlane, Plane, region_bounds
 from tbscale.images.tiff_pages import RawPlane
+from tbscale.images.workers import each
 
 
 def row_of_chunks_bytes(plane: Plane) -> int:
@@ -80,6 +81,13 @@ class CachedPlane:
         if out.size == 0:
             return out
         height, width = self.chunk_shape
+        self._fetch(
+            [
+                (row, column)
+                for row in range(y0 // height, (y1 - 1) // height + 1)
+                for column in range(x0 // width, (x1 - 1) // width + 1)
+            ]
+        )
         for row in range(y0 // height, (y1 - 1) // height + 1):
             top, bottom = max(y0, row * height), min(y1, (row + 1) * height)
             for column in range(x0 // width, (x1 - 1) // width + 1):
@@ -90,6 +98,18 @@ class CachedPlane:
                     left - column * width : right - column * width,
                 ]
         return out
+
+    def _fetch(self, places: list[tuple[int, int]]) -> None:
+        """Read the chunks that are not kept, several at a time, if all of them can be kept."""
+        rows, columns = self.chunk_shape
+        if len(places) * rows * columns * self.dtype.itemsize > self._capacity_bytes:
+            return
+        with self._lock:
+            missing = [place for place in places if place not in self._chunks]
+        each(lambda place: self._read_and_keep(*place), missing)
+
+    def _read_and_keep(self, row: int, column: int) -> None:
+        self._chunk(row, column)
 
     def _chunk(self, row: int, column: int) -> NDArray[Any]:
         """A chunk, kept or read; two threads may read the same one, and one of them wins."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tbscale.errors import ImageError
 from tbscale.images.damage import one_line
 from tbscale.images.plane import ByteCount, region_bounds
+from tbscale.images.workers import each
 
 LARGEST_READ_BYTES = 2**22  # of rows at once, so that a large region is not held twice
 JPEG_CODECS = (6, 7, 34892, 33007)  # their chunks need the tables of the page
@@ -125,18 +126,22 @@ class DecodedPlane:
         return self.count.total
 
     def read(self, y: slice, x: slice) -> NDArray[Any]:
-        """Pixels of the region; memory is the region and one chunk."""
+        """Pixels of the region; memory is the region and one chunk a worker."""
         y0, y1, x0, x1 = region_bounds(self.shape, y, x)
         out = np.full((y1 - y0, x1 - x0), self.page.nodata, self.dtype)
-        for index, top, left in self.layout.meeting(y0, y1, x0, x1):
+
+        def put(place: tuple[int, int, int]) -> None:
+            index, top, left = place
             chunk = self._decode(index)
             if chunk is None:
-                continue
+                return
             rows = slice(max(y0, top), min(y1, top + chunk.shape[0]))
             columns = slice(max(x0, left), min(x1, left + chunk.shape[1]))
             out[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0] = chunk[
                 rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
             ]
+
+        each(put, list(self.layout.meeting(y0, y1, x0, x1)))
         return out
 
     def _decode(self, index: int) -> NDArray[Any] | None:

@@ -18,6 +18,7 @@ from tbscale.errors import ImageError
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.compiled import compiled
 from tbscale.images.plane import Plane
+from tbscale.images.workers import ahead
 
 WINDOW_PX = 1024
 
@@ -122,8 +123,11 @@ def measure_shapes(labels: LabelReader, count: int) -> Shapes:
     area, sum_y, sum_x = (np.zeros(count, np.int64) for _ in range(3))
     box = np.zeros((count, 4), np.int32)
     box[:, (0, 2)] = np.iinfo(np.int32).max
-    for y, x in windows(labels.shape):
-        window = read_labels(labels, (y, x), count)
+
+    def load(region: Region) -> tuple[Region, NDArray[np.uint32]]:
+        return region, read_labels(labels, region, count)
+
+    for (y, x), window in ahead(load, windows(labels.shape)):
         _add_shapes(window, y.start, x.start, area, sum_y, sum_x, box)
     return Shapes(area, sum_y, sum_x, box)
 
@@ -146,8 +150,12 @@ def measure_means(
     kind = sum_type(plane.dtype)
     total = np.zeros(len(area), kind)
     plane = cache_chunks(plane, row_of_chunks_bytes(plane))
-    for y, x in windows(labels.shape):
-        window = read_labels(labels, (y, x), len(area))
-        if window.any():
-            _add_values(window, plane.read(y, x).astype(kind), total)
+
+    def load(region: Region) -> tuple[NDArray[np.uint32], NDArray[Any] | None]:
+        window = read_labels(labels, region, len(area))
+        return window, plane.read(*region).astype(kind) if window.any() else None
+
+    for window, pixels in ahead(load, windows(labels.shape)):  # in order: sums of floats too
+        if pixels is not None:
+            _add_values(window, pixels, total)
     return np.asarray(total / area, np.float64)

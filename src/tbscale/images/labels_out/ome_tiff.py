@@ -13,6 +13,7 @@ import tifffile
 import zarr
 
 from tbscale.images.labels_out.spool import Labels
+from tbscale.images.workers import worker_count
 
 LARGEST_CLASSIC_BYTES = 2**32 - 2**26  # a classic TIFF addresses 4 GiB; leave room for its index
 BUFFERED_CHUNKS = 4
@@ -48,6 +49,7 @@ def stream_ome_tiff(
                 resolutionunit="CENTIMETER" if pixel_size_um else "NONE",
                 software="tbscale" if index == 0 else False,
                 buffersize=BUFFERED_CHUNKS * chunk_px**2 * 4,
+                maxworkers=worker_count(),
             )
 
 

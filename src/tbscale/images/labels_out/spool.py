@@ -22,6 +22,7 @@ from zarr.storage import LocalStore
 
 from tbscale.errors import ImageError, RunError
 from tbscale.images.plane import region_bounds
+from tbscale.images.workers import each
 
 Labels = NDArray[np.uint32]
 Pixels = zarr.Array[Any]
@@ -106,22 +107,31 @@ class LabelSpool:
         if new.size == 0:
             return
         height, width = self.labels.chunks
-        for top in range(y0 - y0 % height, y1, height):
-            for left in range(x0 - x0 % width, x1, width):
-                rows = slice(max(y0, top), min(y1, top + height))
-                columns = slice(max(x0, left), min(x1, left + width))
-                part = new[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
-                self._put_in_chunk(rows, columns, part, keep)
+        pieces = [
+            (
+                slice(max(y0, top), min(y1, top + height)),
+                slice(max(x0, left), min(x1, left + width)),
+            )
+            for top in range(y0 - y0 % height, y1, height)
+            for left in range(x0 - x0 % width, x1, width)
+        ]
+
+        def put(piece: tuple[slice, slice]) -> None:
+            rows, columns = piece
+            part = new[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
+            self._put_in_chunk(rows, columns, part, keep)
+
+        with self._lock, told_if_full(self.directory):
+            each(put, pieces)
 
     def _put_in_chunk(self, rows: slice, columns: slice, new: Labels, keep: bool) -> None:
-        """Change one chunk; one at a time keeps the memory at a few chunks for any region."""
+        """Change one chunk; a chunk a worker keeps the memory small for any region."""
         if keep and not new.any():
             return
-        with self._lock, told_if_full(self.directory):
-            if keep:
-                old = np.asarray(self.labels[rows, columns])
-                new = np.where(new == 0, old, new)
-            self.labels[rows, columns] = new
+        if keep:
+            old = np.asarray(self.labels[rows, columns])
+            new = np.where(new == 0, old, new)
+        self.labels[rows, columns] = new
 
     def read(self, y: slice, x: slice) -> Labels:
         """The labels written to a region so far, 0 where none were."""
@@ -135,7 +145,8 @@ class LabelSpool:
         """Halve until one chunk holds the plane; every id survives or vanishes, none is mixed.
 
         Each level takes every second pixel of the one before, in both directions, so pixel i of
-        level n is pixel 2**n * i of level 0. Memory: four chunks and their compressed bytes.
+        level n is pixel 2**n * i of level 0. Memory: four
+        chunks and their compressed bytes for each worker.
         """
         levels = [self.labels]
         while max(levels[-1].shape) > self.chunk_px:
@@ -153,10 +164,16 @@ class LabelSpool:
 def _halve(above: Pixels, below: Pixels) -> None:
     """Fill `below` with every second pixel of `above`, one chunk of `below` at a time."""
     rows, columns = below.chunks
-    for y in range(0, below.shape[0], rows):
-        for x in range(0, below.shape[1], columns):
-            area = np.asarray(above[2 * y : 2 * (y + rows), 2 * x : 2 * (x + columns)])
-            below[y : y + rows, x : x + columns] = area[::2, ::2]
+
+    def halve(corner: tuple[int, int]) -> None:
+        y, x = corner
+        area = np.asarray(above[2 * y : 2 * (y + rows), 2 * x : 2 * (x + columns)])
+        below[y : y + rows, x : x + columns] = area[::2, ::2]
+
+    each(
+        halve,
+        [(y, x) for y in range(0, below.shape[0], rows) for x in range(0, below.shape[1], columns)],
+    )
 
 
 def as_labels(labels: NDArray[Any], shape: tuple[int, int]) -> Labels:

@@ -1,0 +1,258 @@
+"""Time reading, writing and tabulating against the codecs alone, in a fresh process.
+
+    python -m tbscale.engine.workload.file_speeds REQUEST.json RESULT.json
+
+The request is {"image": path, "labels": path, "rounds": 5, "threads": 2}; the labels are those of
+the image. Each round does every job once, ours and beside it what no program that uses the same
+codec can leave out: its chunks, decoded or encoded by as many threads from memory to memory.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from tbscale.engine.blocks import plan_blocks
+from tbscale.engine.kernels.choice import choose_kernels
+from tbscale.engine.network import FAST, make_network
+from tbscale.engine.run import Settings, network_step
+from tbscale.engine.scratch import FlowStore
+from tbscale.engine.table.measure import measure_means, measure_shapes
+from tbscale.engine.weights import EMBEDDED, resolve_model
+from tbscale.engine.workload.threads import fix_threads
+from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
+from tbscale.images.labels_out.writer import open_label_writer
+from tbscale.images.open import open_plane
+from tbscale.images.plane import ArrayPlane, Plane
+from tbscale.images.workers import each
+from tbscale.steps import StepClock
+
+Json = dict[str, Any]
+Labels = NDArray[np.uint32]
+Job = Callable[[], object]
+
+ROWS_AT_ONCE = 64  # as the engine reads
+CORE_PX = 2048  # as the engine writes
+CHUNK_PX = 1024
+SMALLEST_LEVEL_PX = CHUNK_PX
+SHUFFLED = "blosc-zstd"
+CODECS = ("none", "zstd-1", "zstd-3", "deflate-6", "blosc-lz4", SHUFFLED)
+
+
+def chunks_of(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Every chunk of an array (Y, X), copied to stand alone."""
+    for y in range(0, pixels.shape[0], CHUNK_PX):
+        for x in range(0, pixels.shape[1], CHUNK_PX):
+            yield np.ascontiguousarray(pixels[y : y + CHUNK_PX, x : x + CHUNK_PX])
+
+
+def levels_of(labels: Labels) -> Iterator[Labels]:
+    """The levels of a pyramid, each every second pixel of the one before."""
+    yield labels
+    while max(labels.shape) > SMALLEST_LEVEL_PX:
+        labels = labels[::2, ::2]
+        yield labels
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the jobs work on.
+
+    Attributes
+    ----------
+    image : a compressed TIFF
+    plane : its first channel
+    labels : uint32 (Y, X), 1 to `count`
+    folder : scratch
+    """
+
+    image: Path
+    plane: Plane
+    labels: Labels
+    count: int
+    folder: Path
+
+    def read(self) -> None:
+        """The whole plane, a few rows at a time from top to bottom."""
+        plane = cache_chunks(open_plane(self.image), row_of_chunks_bytes(self.plane))
+        for y in range(0, plane.shape[0], ROWS_AT_ONCE):
+            plane.read(slice(y, min(y + ROWS_AT_ONCE, plane.shape[0])), slice(0, plane.shape[1]))
+
+    def decode(self) -> Job:
+        """The chunks of the plane, decoded from memory."""
+        with tifffile.TiffFile(self.image) as tif:
+            page = tif.series[0].levels[0].pages[0]
+            assert isinstance(page, tifffile.TiffPage)
+            page.init_decode()
+            stored = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+            with self.image.open("rb") as file:
+                raw = [(file.seek(at), file.read(size))[1] for at, size in stored]
+
+        def decode(index: int) -> None:
+            page.decode(raw[index], index)
+
+        return lambda: each(decode, range(len(raw)))
+
+    def write(self, ending: str) -> None:
+        """The labels with their pyramid, block by block."""
+        out = self.folder / f"labels{ending}"
+        shape = (self.labels.shape[0], self.labels.shape[1])
+        with open_label_writer(out, shape, overwrite=True) as writer:
+            for block in plan_blocks(shape, CORE_PX):
+                writer.write(*block.core, self.labels[block.core])
+            writer.finish()
+
+    def encode(self, code: Callable[[Labels], bytes]) -> Job:
+        """The chunks of every level, encoded to memory."""
+        chunks = [chunk for level in levels_of(self.labels) for chunk in chunks_of(level)]
+        return lambda: each(lambda chunk: _drop(code(chunk)), chunks)
+
+    def table(self) -> None:
+        """Shapes of all cells and their means in one channel."""
+        labels = _InMemory(self.labels)
+        measure_means(labels, open_plane(self.image), measure_shapes(labels, self.count).area)
+
+    def jobs(self) -> dict[str, tuple[Job, Job]]:
+        """Each job: ours, and the codec's part alone."""
+        decode = self.decode()
+        return {
+            "read": (self.read, decode),
+            "table": (self.table, decode),
+            "write-ome-zarr": (partial(self.write, ".ome.zarr"), self.encode(_zstd)),
+            "write-ome-tiff": (partial(self.write, ".ome.tif"), self.encode(_deflate)),
+        }
+
+
+@dataclass(frozen=True)
+class _InMemory:
+    """Labels that are there already, so that the table is timed on its own."""
+
+    labels: Labels
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.labels.shape[0], self.labels.shape[1]
+
+    def read(self, y: slice, x: slice) -> Labels:
+        return self.labels[y, x]
+
+
+def _drop(_: bytes) -> None:
+    """What was made is not needed."""
+
+
+def _zstd(chunk: Labels) -> bytes:
+    return bytes(imagecodecs.zstd_encode(chunk.tobytes(), 1))
+
+
+def _deflate(chunk: Labels) -> bytes:
+    changed = imagecodecs.delta_encode(chunk, axis=-1)
+    return bytes(imagecodecs.zlib_encode(np.asarray(changed).tobytes(), 6))
+
+
+def encoder(name: str, itemsize: int) -> Callable[[bytes], bytes]:
+    """A codec by its name in `CODECS`."""
+    blosc = partial(imagecodecs.blosc_encode, typesize=itemsize, shuffle=1, numthreads=1)
+    return {
+        "none": lambda raw: raw,
+        "zstd-1": lambda raw: imagecodecs.zstd_encode(raw, 1),
+        "zstd-3": lambda raw: imagecodecs.zstd_encode(raw, 3),
+        "deflate-6": lambda raw: imagecodecs.zlib_encode(raw, 6),
+        "blosc-lz4": lambda raw: blosc(raw, level=1, compressor="lz4"),
+        SHUFFLED: lambda raw: blosc(raw, level=1, compressor="zstd"),
+    }[name]
+
+
+def compressions(kinds: dict[str, NDArray[Any]]) -> list[Json]:
+    """Bytes and seconds of every codec on one chunk of every kind of array that a run stores."""
+    found = []
+    for kind, values in kinds.items():
+        raw = np.ascontiguousarray(values).tobytes()
+        for name in CODECS:
+            encode = encoder(name, values.itemsize)
+            started = time.perf_counter()
+            size = len(encode(raw))
+            found.append(
+                {
+                    "kind": kind,
+                    "codec": name,
+                    "share": size / len(raw),
+                    "bytes_per_s": len(raw) / max(time.perf_counter() - started, 1e-9),
+                }
+            )
+    return found
+
+
+def kinds_of(bench: Bench) -> dict[str, NDArray[Any]]:
+    """One chunk of each array: labels, flow of the foreground, offsets to sinks, foreground."""
+    middle = tuple(max(0, (side - CHUNK_PX) // 2) for side in bench.plane.shape)
+    y, x = (
+        slice(start, min(start + CHUNK_PX, side))
+        for start, side in zip(middle, bench.plane.shape, strict=True)
+    )
+    pixels = bench.plane.read(y, x)
+    shape = (pixels.shape[0], pixels.shape[1])
+    region = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
+    flows = FlowStore(bench.folder, shape)
+    network = make_network(resolve_model(EMBEDDED), "cpu", FAST)
+    network_step([ArrayPlane(pixels)], network, Settings(), flows, StepClock())
+    flow, foreground = flows.read(region)
+    sinks, _, _ = choose_kernels().follow(
+        flow, foreground, (0, 0), shape, region, Settings().iterations
+    )
+    offsets = (sinks - np.indices(pixels.shape))[:, foreground].T
+    return {
+        "labels, uint32": bench.labels[y, x],
+        "flow of the foreground, float32": flow[foreground],
+        "offsets to sinks, int16": offsets.astype(np.int16),
+        "foreground, packed bits": np.packbits(foreground),
+    }
+
+
+def measure(request: Json) -> Json:
+    """Every job in every round, ours and the codec's in an order that turns around."""
+    fix_threads(request["threads"])
+    labels = tifffile.imread(request["labels"]).astype(np.uint32)
+    image = Path(request["image"])
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(image, open_plane(image), labels, int(labels.max()), Path(folder))
+        jobs = bench.jobs()
+        times: dict[str, list[Json]] = {name: [] for name in jobs}
+        for pair in jobs.values():  # files are in memory, kernels compiled
+            for job in pair:
+                job()
+        for round_ in range(request["rounds"]):
+            for name, (ours, codec) in jobs.items():
+                both = (("ours_s", ours), ("codec_s", codec))
+                ordered = both[:: 1 if round_ % 2 else -1]
+                times[name].append({label: _seconds(job) for label, job in ordered})
+        return {"jobs": times, "compressions": compressions(kinds_of(bench)), "pixels": labels.size}
+
+
+def _seconds(job: Job) -> float:
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started
+
+
+def main(arguments: list[str]) -> int:
+    """Read the request, measure, write the result."""
+    source, target = map(Path, arguments)
+    target.write_text(json.dumps(measure(json.loads(source.read_text()))), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""Threads that decode and encode chunks: codecs let go of the interpreter while they work."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+MOST_WORKERS = 8  # each holds a chunk; beyond, memory grows and disks do not follow
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def worker_count() -> int:
+    """Threads for chunks: as many as OMP_NUM_THREADS says, else as this process has cores."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if said.isdigit() and int(said) > 0:
+        return min(int(said), MOST_WORKERS)
+    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
+
+
+_here = threading.local()  # has `works` in the threads of the pool
+
+
+def _mark() -> None:
+    _here.works = True
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="chunks", initializer=_mark)
+
+
+def _alone() -> bool:
+    """Whether work is done where it is asked for: one worker, or one that asks itself."""
+    return worker_count() == 1 or hasattr(_here, "works")  # workers do not wait for workers
+
+
+def each(do: Callable[[Item], None], items: Sequence[Item]) -> None:
+    """Do something with every item, several at a time; the first error is raised."""
+    if _alone() or len(items) < 2:
+        for item in items:
+            do(item)
+        return
+    for _ in _pool(worker_count()).map(do, items):
+        pass
+
+
+def ahead(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The results in order, while the next ones are being made: one a worker, no more.
+
+    >>> list(ahead(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+    if _alone():
+        yield from map(do, items)
+        return
+    workers = worker_count()
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(_pool(workers).submit(do, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
