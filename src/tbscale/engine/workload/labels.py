@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tbscale.engine.workload.engines import LabelPlane
 
 STRIP_PX = 1024
+LARGEST_STRIP_PX = 2**23  # pixels: below what the run itself held, however wide the plane
 TILE_PX = 512
 
 
@@ -29,7 +30,7 @@ class LabelFacts:
     sha256: str
 
 
-def label_facts(labels: LabelPlane | NDArray[Any], strip_px: int = STRIP_PX) -> LabelFacts:
+def label_facts(labels: LabelPlane | NDArray[Any], strip_px: int | None = None) -> LabelFacts:
     """Count cells and hash the partition: equal hashes mean the same cells, whatever their ids.
 
     Ids are renumbered in the order in which a raster scan meets them; the hash is of the shape
@@ -40,6 +41,7 @@ def label_facts(labels: LabelPlane | NDArray[Any], strip_px: int = STRIP_PX) -> 
     labels : unsigned (Y, X), 0 = background, any ids; read `strip_px` rows at a time
     """
     height, width = labels.shape
+    strip_px = strip_px or max(1, min(STRIP_PX, LARGEST_STRIP_PX // width))
     digest = hashlib.sha256(f"{height}x{width}".encode())
     numbers = _Renumbering()
     foreground = 0
