@@ -29,7 +29,7 @@ from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_beside_follow, network_step
 from tbscale.engine.run_facts import run_facts
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.table.task import open_measured, write_table
+from tbscale.engine.table.task import Measured, open_measured, write_table
 from tbscale.engine.weights import Weights, read_diameters, resolve_model
 from tbscale.engine.workdir import WorkDir, started_core_px, workdir_path
 from tbscale.images.labels_out.spool import told_if_full
@@ -94,6 +94,64 @@ def segment(
     started = time.perf_counter()
     clock = StepClock()
     check_request(request)
+    job = prepare(request, restart, make_network)
+    folder = workdir_path(job.request.out)
+    with (
+        told_if_full(request.out),
+        PeakSampler(clock) as peaks,
+        WorkDir(folder, job.identity, restart) as work,
+    ):
+        labels, resumed = run_steps(job, work.path, clock)
+
+        def finish(writer: LabelWriter) -> Mapping[str, Any]:
+            if request.cells is not None:
+                facts = shared_facts(job.identity)
+                write_table(
+                    request.cells, work.path, writer, labels.count, job.measured, facts, clock
+                )
+            wall_s = time.perf_counter() - started
+            return {"run": run_facts(job.plan, clock, peaks, wall_s, resumed)}
+
+        write_labels(labels, request.out, job.plan, job.pixel_size_um, job.identity, clock, finish)
+    return SegmentResult(
+        request.out,
+        labels.count,
+        job.plan,
+        clock.wall_s(),
+        time.perf_counter() - started,
+        peaks.peak_bytes,
+        dict(peaks.step_bytes),
+        request.cells,
+    )
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A request that was checked: everything that a run needs, and nothing computed yet.
+
+    Attributes
+    ----------
+    request : with the core of an unfinished run, where it continues one
+    settings, plan : how the labels are made, and how the work is cut
+    planes, measured : what is segmented, and the channels of the table
+    pixel_size_um : (y, x), where the image says so
+    identity : see `identify`
+    """
+
+    request: Request
+    settings: Settings
+    plan: Plan
+    planes: list[Plane]
+    measured: tuple[Measured, ...]
+    pixel_size_um: tuple[float, float] | None
+    network: Network
+    identity: dict[str, Any]
+
+
+def prepare(
+    request: Request, restart: bool = False, make_network: MakeNetwork | None = None
+) -> PreparedRun:
+    """Open the image, load the network and plan; errors as `segment` raises them."""
     with open_image(request.image) as image:
         planes = open_planes(image, request)
         measured = open_measured(image, request.measure, request.level) if request.cells else ()
@@ -106,38 +164,19 @@ def segment(
     settings = replace(request.settings, core_px=plan.core_px, scaling=scaling)
     network = network_of(request, weights, make_network)
     identity = identify(request, settings, weights, planes, network)
-    with (
-        told_if_full(request.out),
-        PeakSampler(clock) as peaks,
-        WorkDir(workdir_path(request.out), identity, restart) as work,
-    ):
-        flows = FlowStore(work.path, plan.shape)
-        resumed = flows.rows_done > 0
-        limit = plan.region_limit_px
-        if request.follows_beside:
-            network_beside_follow(planes, network, settings, work.path, flows, clock, limit)
-        else:
-            network_step(planes, network, settings, flows, clock)
-        labels = label_plane(work.path, plan.shape, settings, flows, clock, limit)
+    return PreparedRun(request, settings, plan, planes, measured, pixel_size_um, network, identity)
 
-        def finish(writer: LabelWriter) -> Mapping[str, Any]:
-            if request.cells is not None:
-                facts = shared_facts(identity)
-                write_table(request.cells, work.path, writer, labels.count, measured, facts, clock)
-            wall_s = time.perf_counter() - started
-            return {"run": run_facts(plan, clock, peaks, wall_s, resumed)}
 
-        write_labels(labels, request.out, plan, pixel_size_um, identity, clock, finish)
-    return SegmentResult(
-        request.out,
-        labels.count,
-        plan,
-        clock.wall_s(),
-        time.perf_counter() - started,
-        peaks.peak_bytes,
-        dict(peaks.step_bytes),
-        request.cells,
-    )
+def run_steps(job: PreparedRun, folder: Path, clock: StepClock) -> tuple[PlaneLabels, bool]:
+    """The network and what follows it, in a scratch folder; also whether work was found there."""
+    plan, settings, limit = job.plan, job.settings, job.plan.region_limit_px
+    flows = FlowStore(folder, plan.shape)
+    resumed = flows.rows_done > 0
+    if job.request.follows_beside:
+        network_beside_follow(job.planes, job.network, settings, folder, flows, clock, limit)
+    else:
+        network_step(job.planes, job.network, settings, flows, clock)
+    return label_plane(folder, plan.shape, settings, flows, clock, limit), resumed
 
 
 def identify(
