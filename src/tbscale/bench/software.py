@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -58,6 +59,15 @@ def read_code() -> Code:
     commit = _git(root, "rev-parse", "HEAD")
     changes = _git(root, "status", "--porcelain", "--", *MEASURING_PATHS)
     return Code(commit=commit or None, dirty=None if changes is None else bool(changes))
+
+
+def changed_since(root: Path, commit: str, paths: Sequence[str]) -> bool | None:
+    """Whether any of the paths differs between a commit and the clone; None where git cannot say.
+
+    None, for instance, of a commit that a shallow clone does not hold.
+    """
+    changed = _git(root, "diff", "--name-only", commit, "--", *paths)
+    return None if changed is None else bool(changed)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

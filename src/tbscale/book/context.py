@@ -25,6 +25,7 @@ from tbscale.book import (
     tables,
 )
 from tbscale.book.drawing import Drawing
+from tbscale.book.freshness import age_badge, age_in_words
 from tbscale.book.guidelines import registry
 from tbscale.book.guidelines.words import Guide, index_table
 from tbscale.book.markdown import badge
@@ -154,7 +155,8 @@ class PageContext:
         measured_by = entry.record.software.get("tbscale", __version__)
         if measured_by != __version__:
             labels.append(badge(f"measured with tbscale {measured_by}", "stale"))
-        return " ".join(labels)
+        labels.append(age_badge(entry))
+        return " ".join(filter(None, labels))
 
     def figure(self, kind: str, entry: Entry, caption: str) -> str:
         """A figure in both colour schemes, with alternative text, its data and its record.
@@ -178,6 +180,7 @@ class PageContext:
         alt = html.escape(drawing.alt, quote=True)
         records = ", ".join(
             f'<a href="{self.root}records/{entry.address}.html">record {entry.address}</a>'
+            + (f" ({words})" if (words := age_in_words(entry)) else "")
             for entry in entries
         )
         origin = ORIGINS[frozenset(entry.record.dataset.origin for entry in entries)]

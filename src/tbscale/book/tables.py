@@ -9,6 +9,7 @@ from tbscale.bench.quantities import scope_of
 from tbscale.bench.reference import REFERENCE_ENGINE
 from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
 from tbscale.book import formats
+from tbscale.book.freshness import age_badge
 from tbscale.book.markdown import badge, cell, code, number, table, text
 from tbscale.book.shelf import Entry, ProfileSet, Shelf
 
@@ -98,7 +99,7 @@ def _profile_of(shelf: Shelf, entry: Entry, root: str) -> str:
 
 
 def _labels(entry: Entry) -> str:
-    return origin_badge(entry.record) + _here(entry)
+    return " ".join(filter(None, (origin_badge(entry.record), age_badge(entry)))) + _here(entry)
 
 
 def _here(entry: Entry) -> str:

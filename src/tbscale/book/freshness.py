@@ -1,0 +1,40 @@
+"""Whether a record was made by the code that is here now, or by an older one."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tbscale.bench.reference import REFERENCE_ENGINE
+from tbscale.bench.software import changed_since, repository_root
+from tbscale.book.markdown import badge
+from tbscale.book.shelf import Entry
+
+READING = "src/tbscale/images"
+# what decides the cost of a run: of the reference, how it is run; of ours, all of the engine
+PATHS = {
+    REFERENCE_ENGINE: ("src/tbscale/engine/workload", "src/tbscale/engine/stock.py", READING),
+    "tbscale": ("src/tbscale/engine", READING),
+}
+OLDER, UNKNOWN = "measured on older code", "code of unknown age"
+
+
+@cache
+def _changed(commit: str, paths: tuple[str, ...]) -> bool | None:
+    root = repository_root()
+    return None if root is None else changed_since(root, commit, paths)
+
+
+def age_in_words(entry: Entry) -> str:
+    """`measured on older code`, `code of unknown age`, or nothing where the code is the same."""
+    paths = PATHS.get(entry.record.engine.name, PATHS["tbscale"])
+    commit = entry.record.code.commit
+    changed = None if commit is None else _changed(commit, paths)
+    if changed is None:
+        return UNKNOWN
+    return OLDER if changed else ""
+
+
+def age_badge(entry: Entry) -> str:
+    """The same as a label, or nothing."""
+    words = age_in_words(entry)
+    return badge(words, "stale") if words else ""

@@ -1,0 +1,80 @@
+"""A record says whether the code that made it is still the code that is here."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from book_entry import an_entry
+
+from tbscale.bench.software import changed_since
+from tbscale.book import freshness
+from tbscale.book.context import PageContext
+from tbscale.book.shelf import Entry, make_shelf
+
+
+def git(root: Path, *words: str) -> str:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    done = subprocess.run(
+        ["git", "-C", str(root), *who, *words], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(root: Path, path: str, text: str) -> str:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", path)
+    return git(root, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    git(tmp_path, "init", "-q")
+    monkeypatch.setattr(freshness, "repository_root", lambda: tmp_path)
+    freshness._changed.cache_clear()
+    yield tmp_path
+    freshness._changed.cache_clear()
+
+
+def made_by(engine: str, made: str | None) -> Entry:
+    def change(document):
+        document["engine"].update(name=engine)
+        document["code"].update(commit=made)
+
+    return an_entry(change)
+
+
+def test_a_change_of_the_engine_ages_its_records_and_not_the_references(root: Path) -> None:
+    first = commit(root, "src/tbscale/engine/run.py", "1")
+    assert freshness.age_in_words(made_by("tbscale", first)) == ""
+    commit(root, "results/x.json", "{}")
+    commit(root, "src/tbscale/book/x.py", "1")
+    freshness._changed.cache_clear()
+    assert freshness.age_in_words(made_by("tbscale-fast", first)) == ""
+    commit(root, "src/tbscale/engine/run.py", "2")
+    freshness._changed.cache_clear()
+    assert freshness.age_in_words(made_by("tbscale-fast", first)) == freshness.OLDER
+    assert freshness.age_in_words(made_by("stock", first)) == ""
+    commit(root, "src/tbscale/engine/workload/run.py", "2")
+    freshness._changed.cache_clear()
+    assert freshness.age_in_words(made_by("stock", first)) == freshness.OLDER
+
+
+def test_a_commit_that_git_does_not_know_is_of_unknown_age(root: Path) -> None:
+    commit(root, "a", "1")
+    assert changed_since(root, "0" * 40, ["src"]) is None
+    assert freshness.age_in_words(made_by("stock", "0" * 40)) == freshness.UNKNOWN
+    assert freshness.age_in_words(made_by("stock", None)) == freshness.UNKNOWN
+
+
+def test_pages_that_show_a_record_carry_the_badge(root: Path) -> None:
+    first = commit(root, "src/tbscale/engine/stock.py", "1")
+    entry = made_by("stock", first)
+    page = PageContext(make_shelf([entry]), "profiles/x")
+    assert freshness.OLDER not in page.badges(entry) + page.headline()
+    commit(root, "src/tbscale/engine/stock.py", "2")
+    freshness._changed.cache_clear()
+    assert freshness.OLDER in page.badges(entry)
+    assert freshness.OLDER in page.headline()
+    assert freshness.OLDER in page.figure("steps", entry, "Steps.")
