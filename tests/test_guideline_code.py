@@ -242,6 +242,25 @@ def test_g20() -> None:
         do(lambda: 8, 7)
 
 
+def test_g21() -> None:
+    do, dont = code_of("g21")
+    rng = np.random.default_rng(3)
+    d, g = rng.normal(size=4), rng.normal(size=3)
+    np.testing.assert_allclose(do(d, g), dont(d, g), rtol=1e-12)
+    np.testing.assert_allclose(dont(d, g), np.correlate(d, g, "valid"), rtol=1e-12)
+
+
+def test_g22() -> None:
+    do, dont = code_of("g22")
+    far = np.random.default_rng(4).uniform(0, 100, 4000).astype(np.float32)
+    assert (do(far, 50.0) != (far > 50.0)).mean() <= 1e-3
+    near = (1000 + np.linspace(-0.4, 0.4, 4000)).astype(np.float32)
+    np.testing.assert_array_equal(do(near, 1000.0), near > 1000.0)
+    quick = near.astype(np.float16) > np.float16(1000.0)
+    assert (quick != (near > 1000.0)).mean() > 0.1, "narrow numbers alone would have been wrong"
+    assert abs(float(dont(np.ones(5000))) / 5000 - 1) > 0.5
+
+
 def test_g12() -> None:
     do, dont = code_of("g12")
     chunk = image().tobytes()

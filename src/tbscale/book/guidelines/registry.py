@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from tbscale.book.guidelines import exact, files, memory, pixels, running
+from tbscale.book.guidelines import arithmetic, exact, files, memory, pixels, running
 from tbscale.book.guidelines.model import Guideline
 from tbscale.errors import BookError
 
 GUIDELINES: tuple[Guideline, ...] = tuple(
     sorted(
-        (*files.ALL, *memory.ALL, *pixels.ALL, *exact.ALL, *running.ALL),
+        (*files.ALL, *memory.ALL, *pixels.ALL, *exact.ALL, *running.ALL, *arithmetic.ALL),
         key=lambda one: one.key,
     )
 )

@@ -1,0 +1,50 @@
+"""Guidelines about the arithmetic itself: fewer operations, and narrower numbers."""
+
+from __future__ import annotations
+
+from tbscale.book.guidelines.model import Chart, Claim, Guideline
+from tbscale.book.guidelines.series import ratio, value
+
+SPEEDUP = Chart("speedup", "times as fast as Cellpose runs the network")
+
+
+def small(number: float) -> str:
+    """A rounding error."""
+    return f"{number:.1e}"
+
+
+FEWER = Guideline(
+    "g21",
+    "count-operations-before-seconds",
+    "Look for a formula with fewer operations before you make the operations faster.",
+    (
+        Claim("time as it is over time by Winograd's formula", value("speedup", "winograd"),
+              "at least", 1.5),
+        Claim("time of the compiled network over that by Winograd's formula",
+              ratio("tile", "compiled", "winograd"), "at least", 1.2),
+        Claim("rounding error over that of the network as it is",
+              ratio("largest-error", "winograd", "reference"), "at most", 2.0),
+    ),
+    "It would be wrong if a compiler gained as much from the same operations, or if the formula "
+    "with fewer of them lost digits that the answer needs.",
+    SPEEDUP,
+)  # fmt: skip
+
+
+HALF = Guideline(
+    "g22",
+    "halve-the-precision-where-it-survives",
+    "Use narrower numbers where the machine has instructions for them and the answer survives; "
+    "measure both.",
+    (
+        Claim("time in float32 over time in bfloat16, same code",
+              ratio("tile", "channels-last", "channels-last-bfloat16"), "at least", 1.3),
+        Claim("largest error in bfloat16, of the largest output",
+              value("largest-error", "channels-last-bfloat16"), "at most", 0.02, small),
+    ),
+    "It would be wrong if half the bits were not faster, as on a machine without the instructions, "
+    "or if the error were as large as what the answer rests on.",
+    SPEEDUP,
+)  # fmt: skip
+
+ALL = (FEWER, HALF)
