@@ -63,7 +63,7 @@ serve: $(INSTALLED)
 
 # --- checks --------------------------------------------------------------------------------------
 test: $(INSTALLED)
-	@$(RUN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(RUN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 12
 
 slow: $(INSTALLED)
 	@$(RUN)/python -m pytest --slow

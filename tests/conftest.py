@@ -13,7 +13,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run tests on large planes")
 
 
+# files that take minutes: first, so that no worker begins one when the others are done
+LONG = (
+    "test_questions_notebooks.py",
+    "test_cli_profile.py",
+    "test_engine_memory.py",
+    "test_engine_rescale.py",
+    "test_engine_labels.py",
+    "test_benchmarks.py",
+    "test_book_site.py",
+)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))  # stable
     if config.getoption("--slow"):
         return
     for item in items:
