@@ -142,7 +142,7 @@ WRONG = {
     "--flow-threshold": ("nan", "0 or more"),
     "--cellprob-threshold": ("inf", "a finite number"),
     "--min-size": ("few", "'--min-size': Input should be a valid integer"),
-    "--niter": ("0", "at least 1"),
+    "--niter": ("-1", "at least 1, or 0 for the default"),
     "--overlap": ("1.5", "a share from 0 to 1"),
     "--network": ("slow", "'slow'"),
     "--device": ("tpu", "'tpu'"),
@@ -154,6 +154,20 @@ WRONG = {
     "--report": ("report.pdf", "end it in .html"),
     "--colour": ("red", "--colour"),
 }
+
+
+@pytest.mark.parametrize("option", ["--cells", "--report", "--memory"])
+def test_a_plan_alone_refuses_what_a_run_would(
+    option: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value, says = WRONG[option]
+    image, out = folder / "tissue.ome.tif", folder / "wrong.ome.tif"
+    words = ["tbscale", "segment", str(image), str(out), option, value, "--dry-run"]
+    monkeypatch.setattr(sys, "argv", [*words, "--model", "embedded"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", WRONG)

@@ -103,7 +103,10 @@ def show_plan(request: Request) -> None:
 
     from tbscale.cli.plan_text import describe_plan
     from tbscale.engine.estimate import estimate_request
+    from tbscale.report.page import check_report_path
 
+    if request.report is not None:
+        check_report_path(request.report)
     plan, estimate = estimate_request(request)
     folder = request.out.parent if request.out.parent.is_dir() else Path.cwd()
     typer.echo(describe_plan(plan, shutil.disk_usage(folder).free, estimate))

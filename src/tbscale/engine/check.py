@@ -25,7 +25,12 @@ def check_numbers(settings: Settings, diameter: float | None, core_px: int | Non
             math.isfinite(settings.cellprob_threshold),
             "a finite number",
         ),
-        ("--niter", settings.niter, settings.niter is None or settings.niter >= 1, "at least 1"),
+        (
+            "--niter",
+            settings.niter,
+            settings.niter is None or settings.niter >= 0,
+            "at least 1, or 0 for the default",
+        ),
         ("--overlap", settings.overlap, 0 <= settings.overlap < 1, "a share from 0 to 1"),
         ("--core-px", core_px, core_px is None or core_px >= 1, "at least 1"),
     )
