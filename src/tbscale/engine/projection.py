@@ -52,9 +52,8 @@ class NetworkMemory:
 
     def bytes(self, tile_px: int, batch_size: int) -> int:
         """For a batch of tiles of `tile_px` pixels each."""
-        return self.fixed_bytes + (self.tiles_at_once or batch_size) * tile_px * (
-            self.bytes_per_tile_px
-        )
+        at_once = min(self.tiles_at_once or batch_size, batch_size)
+        return self.fixed_bytes + at_once * tile_px * self.bytes_per_tile_px
 
 
 # each is measured by `benchmarks/memory_bound.py --network NAME`

@@ -90,17 +90,19 @@ class WinogradNetwork:
     def __call__(self, tiles: Floats) -> Floats:
         """Map tiles float32 (n, C, Y, X) to float32 (n, 3, Y, X); Y and X multiples of 8."""
         shape = (tiles.shape[2], tiles.shape[3])
-        while len(self._spaces) < self._threads or self._spaces[0].shape != shape:
-            if self._spaces and self._spaces[0].shape != shape:
-                self._spaces.clear()
+        threads = min(self._threads, len(tiles))
+        if self._spaces and self._spaces[0].shape != shape:
+            self._spaces.clear()
+        while len(self._spaces) < threads:
             self._spaces.append(Workspace(shape, tiles.shape[1], self._channels))
         out = np.empty((len(tiles), OUTPUTS, *shape), np.float32)
+        left = iter(range(len(tiles)))  # who is done takes the next: cores differ in speed
 
         def work(thread: int) -> None:
-            for k in range(thread, len(tiles), self._threads):
+            for k in left:
                 self._run(tiles[k], out[k], self._spaces[thread])
 
-        list(self._pool.map(work, range(min(self._threads, len(tiles)))))
+        list(self._pool.map(work, range(threads)))
         return out
 
     def _run(self, tile: Floats, out: Floats, space: Workspace) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 from cellpose.models import CellposeModel
 
+from tbscale.engine.network import has_bfloat16
+from tbscale.engine.training.augment import Pool
 from tbscale.engine.training.data import (
     LabelledImage,
-    Sample,
     draw_synthetic,
     find_pairs,
     prepare_all,
@@ -28,12 +29,13 @@ from tbscale.engine.training.data import (
 )
 from tbscale.engine.training.evaluate import mean_ap, score_all
 from tbscale.engine.training.loop import Settings, Trainer, train
-from tbscale.engine.weights import file_sha256, pack
+from tbscale.engine.weights import file_sha256, pack, resolve_model
 from tbscale.errors import TbscaleError
 
 logger = logging.getLogger("tbscale.training")
 
 REAL_SHARE = 0.7
+RELIT_SYNTHETIC, RELIT_REAL = 1.0, 0.3
 TRAIN_SEED, VALIDATION_SEED = 1_000_000, 9_000_000
 
 
@@ -48,31 +50,31 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     defaults = Settings()
     parser.add_argument("--crops", type=int, default=defaults.crops)
     parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument("--start", help="weights to train on: a model's name or file")
     parser.add_argument("--threads", type=int, default=defaults.threads)
     return parser.parse_args(arguments)
 
 
-def load_pools(
-    folder: Path | None, synthetic: int
-) -> tuple[list[list[Sample]], list[float], list[str]]:
+def load_pools(folder: Path | None, synthetic: int) -> tuple[list[Pool], list[str]]:
     """Prepare what crops are cut from: synthetic tissue, and the real images where given.
 
     Returns
     -------
-    pools, share of the crops of each pool, names of the real training images
+    pools, names of the real training images
     """
     logger.info("drawing %d synthetic images and their flows", synthetic)
     made = prepare_all([draw_synthetic(TRAIN_SEED + k) for k in range(synthetic)])
     if folder is None:
         logger.info("no --images: training on synthetic images alone")
-        return [made], [1.0], []
+        return [Pool(made, 1.0, RELIT_SYNTHETIC)], []
     real = list(read_pairs(folder, "train"))
     logger.info("preparing %d real training images of %s", len(real), folder)
-    return (
-        [made, prepare_all(real)],
-        [1 - REAL_SHARE, REAL_SHARE],
-        [item.name for item in real],
-    )
+    pools = [
+        Pool(made, 1 - REAL_SHARE, RELIT_SYNTHETIC),
+        Pool(prepare_all(real), REAL_SHARE, RELIT_REAL),
+    ]
+    return pools, [item.name for item in real]
 
 
 def validate(trainer: Trainer, folder: Path | None, count: int) -> dict[str, tuple[float, ...]]:
@@ -88,18 +90,38 @@ def validate(trainer: Trainer, folder: Path | None, count: int) -> dict[str, tup
     return {kind: mean_ap(score_all(model, items)) for kind, items in kinds.items()}
 
 
+def command_of(options: argparse.Namespace) -> str:
+    """How to train the same again; folders are left out."""
+    words = ["python -m tbscale.engine.training"]
+    words += ["--images DIR"] if options.images else []
+    words += ["--work DIR", f"--crops {options.crops}", f"--synthetic {options.synthetic}"]
+    words += [f"--learning-rate {options.learning_rate:g}", f"--seed {options.seed}"]
+    words += [f"--start {Path(options.start).name}"] if options.start else []
+    return " ".join(words)
+
+
 def main(arguments: list[str]) -> None:
     """Train, validate, write the weights and what they were made of."""
     options = parse(arguments)
-    settings = Settings(crops=options.crops, seed=options.seed, threads=options.threads)
+    settings = Settings(
+        crops=options.crops,
+        learning_rate=options.learning_rate,
+        seed=options.seed,
+        threads=options.threads,
+        bfloat16=has_bfloat16(),
+    )
     options.work.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"
     trainer = Trainer(settings)
     if checkpoint.is_file():
         trainer.load(checkpoint)
         logger.info("continuing at step %d of %d", trainer.done, settings.steps)
-    pools, shares, names = load_pools(options.images, options.synthetic)
-    losses = train(trainer, pools, shares, checkpoint)
+    elif options.start:
+        start = resolve_model(options.start)
+        trainer.start_from(start.path)
+        logger.info("starting from %s, sha256 %s", start.name, start.sha256)
+    pools, names = load_pools(options.images, options.synthetic)
+    losses = train(trainer, pools, checkpoint)
     ap = validate(trainer, options.images, options.validate)
     logger.info("validation AP at IoU 0.5, 0.75, 0.9: %s", ap)
     out = options.out or options.work / "nuclear.safetensors"
@@ -115,13 +137,13 @@ def main(arguments: list[str]) -> None:
         "wall_s": trainer.wall_s,
         "losses": losses,
         "synthetic_images": options.synthetic,
-        "real_share": shares[1] if names else 0.0,
+        "real_share": REAL_SHARE if names else 0.0,
+        "started_from": resolve_model(options.start).sha256 if options.start else None,
         "real_training_images": names,
         "real_test_images": held_out,
         "validation_ap": ap,
         "torch": torch.__version__,
-        "command": "python -m tbscale.engine.training --images DIR --work DIR "
-        f"--crops {options.crops} --synthetic {options.synthetic} --seed {options.seed}",
+        "command": command_of(options),
     }
     out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     logger.info("wrote %s, %d bytes", out, out.stat().st_size)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -14,6 +16,7 @@ FLOW_SCALE = 5.0  # Cellpose's network predicts five times the unit flow
 DIAMETER_PX = (8.0, 44.0)
 SCALE_LIMITS = (0.3, 3.0)
 NATIVE_SHARE = 0.7
+SECOND_INPUT_SHARE = 0.12
 
 
 def draw_scale(diameter_px: float, rng: Generator) -> float:
@@ -95,8 +98,29 @@ def relight(image: NDArray[np.float32], rng: Generator) -> NDArray[np.float32]:
     return np.asarray(out, np.float32)
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Samples of one origin.
+
+    Attributes
+    ----------
+    share : of all crops
+    relit_share : of its crops, those whose light, focus and noise are changed. Where a person has
+        drawn the border of a blurred nucleus is a habit of a dataset that its pixels tell;
+        changing them all the time unlearns it.
+    """
+
+    samples: list[Sample]
+    share: float
+    relit_share: float
+
+    def draw(self, rng: Generator) -> Sample:
+        """One sample, each as likely."""
+        return self.samples[rng.integers(len(self.samples))]
+
+
 def draw_batch(
-    pools: list[list[Sample]], shares: list[float], size: int, rng: Generator
+    pools: list[Pool], size: int, rng: Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Draw a batch of crops, each from a pool chosen by its share.
 
@@ -113,10 +137,10 @@ def draw_batch(
     flow = np.zeros((size, 2, CROP_PX, CROP_PX), np.float32)
     cell = np.zeros((size, CROP_PX, CROP_PX), np.float32)
     for k in range(size):
-        pool = pools[rng.choice(len(pools), p=shares)]
-        crop, flow[k], cell[k] = cut(pool[rng.integers(len(pool))], rng)
-        image[k, 0] = relight(crop, rng)
-        if rng.random() < 0.12:
-            other = pool[rng.integers(len(pool))]
-            image[k, 1] = cv2.GaussianBlur(relight(cut(other, rng)[0], rng), (0, 0), 2.0)
+        pool = pools[rng.choice(len(pools), p=[one.share for one in pools])]
+        crop, flow[k], cell[k] = cut(pool.draw(rng), rng)
+        image[k, 0] = relight(crop, rng) if rng.random() < pool.relit_share else crop
+        if rng.random() < SECOND_INPUT_SHARE:
+            other = cut(pool.draw(rng), rng)[0]
+            image[k, 1] = cv2.GaussianBlur(relight(other, rng), (0, 0), 2.0)
     return image, flow, cell

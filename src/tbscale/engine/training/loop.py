@@ -20,8 +20,8 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from tbscale.engine.training.augment import draw_batch
-from tbscale.engine.training.data import Sample
+from tbscale.engine.training.augment import Pool, draw_batch
+from tbscale.engine.weights import read_state
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +89,18 @@ class Trainer:
         self.done = 0
         self.wall_s = 0.0
 
-    def step(self, pools: list[list[Sample]], shares: list[float]) -> float:
+    def start_from(self, path: Path) -> None:
+        """Take the weights of a file that Cellpose reads, and train on from there."""
+        state = read_state(path)
+        known = self.network.state_dict()
+        self.network.load_state_dict({name: state[name] for name in known})
+        self.average.load_state_dict(self.network.state_dict())
+
+    def step(self, pools: list[Pool]) -> float:
         """Train on one batch, which depends on the seed and the step alone; return the loss."""
         rng = np.random.default_rng((self.settings.seed, self.done))
         image, flow, cell = (
-            torch.from_numpy(a) for a in draw_batch(pools, shares, self.settings.batch, rng)
+            torch.from_numpy(a) for a in draw_batch(pools, self.settings.batch, rng)
         )
         image = image.to(memory_format=torch.channels_last)
         for group in self.optimiser.param_groups:
@@ -144,9 +151,7 @@ class Trainer:
         self.wall_s = float(state["wall_s"])
 
 
-def train(
-    trainer: Trainer, pools: list[list[Sample]], shares: list[float], checkpoint: Path
-) -> list[tuple[int, float]]:
+def train(trainer: Trainer, pools: list[Pool], checkpoint: Path) -> list[tuple[int, float]]:
     """Train to the end of the settings, with a progress bar and a checkpoint every 100 steps.
 
     Returns
@@ -158,7 +163,7 @@ def train(
     total = trainer.settings.steps
     started = time.perf_counter() - trainer.wall_s
     for _ in tqdm(range(trainer.done, total), initial=trainer.done, total=total, unit="batch"):
-        recent.append(trainer.step(pools, shares))
+        recent.append(trainer.step(pools))
         trainer.wall_s = time.perf_counter() - started
         if trainer.done % 100 == 0 or trainer.done == total:
             losses.append((trainer.done, float(np.mean(recent))))

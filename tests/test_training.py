@@ -1,0 +1,113 @@
+"""Training: seeded, resumable, warm where asked, and gentle with what a person has drawn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.io import imsave
+
+from tbscale.engine.training.__main__ import command_of, load_pools, parse
+from tbscale.engine.training.augment import CROP_PX, Pool, draw_batch
+from tbscale.engine.training.data import Sample, draw_synthetic, prepare, role_of
+from tbscale.engine.training.loop import Settings, Trainer, learning_rate, loss_of
+from tbscale.engine.weights import read_state, resolve_model
+from tbscale.errors import DatasetError
+
+TINY = Settings(crops=4, batch=1, bfloat16=False, threads=1)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    made = prepare(draw_synthetic(3, 240))
+    assert made is not None
+    return made
+
+
+def state_of(trainer: Trainer) -> list[torch.Tensor]:
+    return [*trainer.network.state_dict().values(), *trainer.average.state_dict().values()]
+
+
+def test_a_run_that_was_cut_short_ends_as_one_that_was_not(sample: Sample, tmp_path: Path) -> None:
+    pools = [Pool([sample], 1.0, 0.5)]
+    whole = Trainer(TINY)
+    losses = [whole.step(pools) for _ in range(2)]
+    cut = Trainer(TINY)
+    assert cut.step(pools) == losses[0]
+    cut.save(tmp_path / "checkpoint.pt")
+    resumed = Trainer(TINY)
+    resumed.load(tmp_path / "checkpoint.pt")
+    assert resumed.step(pools) == losses[1]
+    for ours, theirs in zip(state_of(resumed), state_of(whole), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_training_goes_on_from_given_weights(sample: Sample) -> None:
+    start = resolve_model("embedded")
+    trainer, cold = Trainer(TINY), Trainer(TINY)
+    trainer.start_from(start.path)
+    given = read_state(start.path)
+    for name, value in trainer.network.state_dict().items():
+        assert torch.equal(value, given[name].to(value.dtype)), name
+    batch = draw_batch([Pool([sample], 1.0, 0.0)], 1, np.random.default_rng(0))
+    image, flow, cell = map(torch.from_numpy, batch)
+    losses = []
+    for one in (trainer, cold):
+        with torch.no_grad():
+            losses.append(float(loss_of(one.network.eval()(image)[0], flow, cell)))
+    assert losses[0] < 0.5 * losses[1], "it knows nuclei already"
+
+
+def test_the_light_of_a_pool_is_changed_as_often_as_it_says(sample: Sample) -> None:
+    def images(relit_share: float) -> np.ndarray:
+        return draw_batch([Pool([sample], 1.0, relit_share)], 6, np.random.default_rng(5))[0]
+
+    low, high = sample.image.min(), sample.image.max()
+    untouched = images(0.0)[:, 0]
+    assert untouched.min() >= min(low, 0) - 1e-5
+    assert untouched.max() <= high + 1e-5
+    assert not np.array_equal(images(1.0)[:, 0], untouched)
+    assert untouched.shape == (6, CROP_PX, CROP_PX)
+
+
+def test_crops_come_from_pools_by_their_shares(sample: Sample) -> None:
+    dark = Sample(0 * sample.image, sample.labels, sample.flow, sample.diameter_px)
+    pools = [Pool([sample], 0.25, 0.0), Pool([dark], 0.75, 0.0)]
+    images = draw_batch(pools, 40, np.random.default_rng(0))[0][:, 0]
+    assert 20 <= sum(not image.any() for image in images) <= 38
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    settings = Settings(crops=8000, batch=8, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(settings.steps)]
+    assert rates[0] < 0.1
+    assert rates[300] == 1.0
+    assert rates[-1] < 0.01
+
+
+def test_images_have_one_role_and_labels(tmp_path: Path) -> None:
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    names = [f"image{k}" for k in range(12)]
+    for name in names:
+        item = draw_synthetic(int(name[5:]), 64)
+        imsave(tmp_path / "images" / f"{name}.png", (item.image / 16).astype(np.uint8))
+        imsave(
+            tmp_path / "labels" / f"{name}.png", item.labels.astype(np.uint16), check_contrast=False
+        )
+    pools, used = load_pools(tmp_path, 1)
+    assert used == sorted(name for name in names if role_of(name) == "train")
+    assert sum(pool.share for pool in pools) == pytest.approx(1)
+    assert pools[0].relit_share > pools[1].relit_share, "drawn borders are left alone more often"
+    (tmp_path / "labels" / "image3.png").unlink()
+    with pytest.raises(DatasetError, match=r"image3.png has no labels; put image3.png into"):
+        load_pools(tmp_path, 1)
+
+
+def test_the_command_is_that_which_was_given() -> None:
+    words = ["--work", "w", "--images", "i", "--crops", "80", "--start", "/x/embedded"]
+    assert command_of(parse(words)) == (
+        "python -m tbscale.engine.training --images DIR --work DIR --crops 80 --synthetic 600 "
+        "--learning-rate 0.002 --seed 0 --start embedded"
+    )
+    assert "--images" not in command_of(parse(["--work", "w"]))
