@@ -26,7 +26,8 @@ from tbscale.engine.fastnet.network import WinogradNetwork
 from tbscale.engine.fastnet.packing import flat
 from tbscale.engine.fastnet.vectors import ALIGN_BYTES, aligned
 from tbscale.engine.fastnet.winograd import FAR, IN_PX, NEAR, PLACES, transform_kernel
-from tbscale.engine.network import FastNetwork, TorchNetwork, has_bfloat16, make_network
+from tbscale.engine.flat_tiles import FlatTilesOnce
+from tbscale.engine.network import TorchNetwork, has_bfloat16, make_network
 from tbscale.engine.training.loop import make_network as make_cpnet
 from tbscale.engine.weights import resolve_model
 from tbscale.errors import PlanError, WeightsError
@@ -227,7 +228,7 @@ def test_odd_numbers_of_channels_are_refused():
 def test_modes_say_what_they_use():
     weights = resolve_model("embedded")
     fast, exact = make_network(weights, mode="fast"), make_network(weights, mode="exact")
-    assert isinstance(fast, FastNetwork)
+    assert isinstance(fast, FlatTilesOnce)
     assert (exact.grade, fast.grade) == ("bit", "near")
     assert "Winograd" in fast.uses
     half = make_network(weights, mode="half")

@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tbscale.engine.flat_tiles import FlatTilesOnce
 from tbscale.engine.weights import Weights, load_net
 from tbscale.errors import PlanError
 
@@ -177,6 +178,6 @@ def make_network(weights: Weights, device: str = "cpu", mode: str = EXACT) -> De
     elif mode == HALF and has_bfloat16():
         network = TorchNetwork(weights, device, mode, True, has_compiler())
     else:
-        network = FastNetwork(weights, GRADES[FAST])
+        network = FlatTilesOnce(FastNetwork(weights, GRADES[FAST]))
     logger.info("network: %s (%s)", mode, network.uses)
     return network
