@@ -116,6 +116,8 @@ def network_rows() -> Rows:
         ("reference", [0.4, 0.44], 4e-7),
         ("winograd", [0.1, 0.11], 3e-7),
         ("channels-last", [0.41, 0.4], 4e-7),
+        ("channels-last-bfloat16", [0.2, 0.22], 6e-3),
+        ("compiled", [0.3, 0.3], 4e-7),
     ):
         rows += [("ready", name, 2.0), ("largest-error", name, error), ("rms-error", name, error)]
         for tile, base in zip(tiles, (0.4, 0.44), strict=True):

@@ -1,6 +1,8 @@
 """Build the whole book once, from made-up records, and look at it as a reader would."""
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from importlib.resources import files
@@ -30,6 +32,11 @@ AUDITED = (
     "questions/q2-growth.html",
     "questions/q4-settings.html",
     "will-it-fit.html",
+    "segment.html",
+    "method.html",
+    "cli.html",
+    "api.html",
+    "status.html",
 )
 PAGE_LIMIT_BYTES = 1_000_000  # of a page without its figures
 
@@ -202,6 +209,33 @@ def test_a_size_and_a_bottleneck_are_two_clicks_from_home(site: Path) -> None:
     fits = (site / "will-it-fit.html").read_text(encoding="utf-8")
     assert "30,000" in fits
     assert "exemplar-001" in (site / "questions" / "q1-bottleneck.html").read_text("utf-8")
+
+
+def linked(site: Path, page: str) -> set[str]:
+    """The pages that the article of a page links to."""
+    text = (site / page).read_text(encoding="utf-8")
+    article = text[text.index("<article") : text.index("</article>")]
+    targets = (link.partition("#")[0] for link in re.findall(r'href="([^"]+)"', article))
+    folder = Path(page).parent
+    found = (os.path.normpath(folder / target) for target in targets if target.endswith(".html"))
+    return {one for one in found if (site / one).is_file()}
+
+
+WANTED = {
+    "where the time goes": ("exemplar-001", "flow_qc", "share"),
+    "does it fit": ("30,000", "GiB", "tbscale"),
+    "how to cite the flow check": ("flow_qc", "BibTeX", "@misc"),
+    "how to add a machine": ("Add the file to", "results/", "make pages"),
+}
+
+
+@pytest.mark.parametrize("question", WANTED)
+def test_an_answer_is_two_clicks_from_home(site: Path, question: str) -> None:
+    first = linked(site, "index.html")
+    near = first | {page for one in first for page in linked(site, one)}
+    texts = {page: (site / page).read_text(encoding="utf-8") for page in near}
+    words = WANTED[question]
+    assert [page for page, text in texts.items() if all(word in text for word in words)]
 
 
 def test_search_finds_a_word_from_disk(browser: Browser, site: Path) -> None:
