@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 import zarr.storage._local as local_store
 
 from tbscale.cli import main
@@ -22,7 +23,7 @@ from tbscale.engine.run import Settings
 from tbscale.engine.segmentation import segment
 from tbscale.engine.weights import Weights, embedded_weights
 from tbscale.engine.workdir import workdir_path
-from tbscale.errors import RunError
+from tbscale.errors import ImageError, RunError
 
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "memory_bound.py"
 BENCH = runpy.run_path(str(SCRIPT))
@@ -198,6 +199,7 @@ CHANGES = {
     "flow_threshold was 3.0, is 0.4": {"settings": replace(SETTINGS, rules=Rules())},
     "min_size was 15, is 30": {"settings": replace(SETTINGS, rules=Rules(3.0, min_size=30))},
     "core_px was 200, is 128": {"core_px": 128},
+    "z was None, is 0": {"z": 0},
 }
 
 
@@ -219,6 +221,37 @@ def test_another_image_is_refused(folder):
     os.utime(folder / "image.tif", (1, 1))
     with pytest.raises(RunError, match=r"another one \(image changed was"):
         segment(request(folder), make_network=broken)
+
+
+def test_a_changed_chunk_of_a_store_is_noticed(folder):
+    """The directory itself stays as it was: what changed lies below."""
+    store = folder / "image.zarr"
+    level = zarr.create_group(store).create_array("0", shape=SHAPE, chunks=(128, 128), dtype="u2")
+    level[:] = tifffile.imread(folder / "image.tif")[0]
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}
+    zarr.open_group(store).attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    start(folder, image=store)
+    top = store.stat()
+    level[130:140, 130:140] = 7
+    assert store.stat().st_mtime_ns == top.st_mtime_ns
+    with pytest.raises(RunError, match=r"another one \(image changed was"):
+        segment(request(folder, image=store), make_network=broken)
+
+
+@pytest.mark.parametrize("axis", ["z", "t"])
+def test_a_plane_of_a_volume_or_series_is_segmented(folder, undisturbed, axis):
+    plane = tifffile.imread(folder / "image.tif")[0]
+    stack = np.stack([np.zeros_like(plane), plane])
+    path = folder / "stack.ome.tif"
+    tifffile.imwrite(path, stack, metadata={"axes": f"{axis.upper()}YX"}, ome=True)
+    made = request(folder, image=path, cells=folder / "cells.csv")
+    with pytest.raises(ImageError, match=rf"pass {axis}"):
+        segment(made, make_network=climber)
+    result = segment(replace(made, **{axis: 1}), make_network=climber)
+    np.testing.assert_array_equal(tifffile.imread(result.out), undisturbed)
+    assert result.cells.read_text().count("\n") == result.cell_count + 1
 
 
 def test_other_weights_are_refused(folder, monkeypatch):

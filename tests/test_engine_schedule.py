@@ -24,8 +24,8 @@ from tbscale.engine.run import (
 from tbscale.engine.schedule import ArrivingFlows, in_order
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import segment
+from tbscale.engine.tasks.follow import FollowTask
 from tbscale.engine.tasks.task import Piece
-from tbscale.errors import BudgetError
 from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
 
@@ -202,23 +202,76 @@ def test_a_network_that_fails_ends_the_reader_too_and_the_run_continues(tmp_path
     np.testing.assert_array_equal(whole(made), expected)
 
 
-def test_a_reader_that_fails_ends_the_network(tmp_path):
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    calls = []
+class BrokenReaderError(Exception):
+    pass
 
-    def slow(tiles):
+
+def slow_and_counted(calls):
+    def network(tiles):
         calls.append(1)
         time.sleep(0.05)
         return climber(tiles)
 
-    flows = FlowStore(folder, SHAPE)
-    with pytest.raises(BudgetError, match="raise --memory"):
+    return network
+
+
+def test_a_reader_that_fails_ends_the_network(tmp_path, monkeypatch):
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+
+    def fail(self, clock):
+        raise BrokenReaderError
+
+    monkeypatch.setattr(FollowTask, "run", fail)
+    flows, calls = FlowStore(folder, SHAPE), []
+    with pytest.raises(BrokenReaderError):
         network_beside_follow(
-            [ArrayPlane(pixels())], slow, CHOSEN, folder, flows, StepClock(), region_limit_px=99
+            [ArrayPlane(pixels())], slow_and_counted(calls), CHOSEN, folder, flows, StepClock()
         )
     assert flows.rows_done < SHAPE[0]
     assert len(calls) < 8
+
+
+def test_a_block_without_room_beside_the_network_waits_for_its_end(tmp_path, expected):
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    flows = FlowStore(folder, SHAPE)
+    network_beside_follow(
+        [ArrayPlane(pixels())], climber, CHOSEN, folder, flows, StepClock(), region_limit_px=99
+    )
+    assert flows.rows_done == SHAPE[0]
+    assert not any(task.is_done() for task in follow_tasks(folder, SHAPE, CHOSEN, flows))
+    made = label_plane(folder, SHAPE, CHOSEN, flows, StepClock())
+    np.testing.assert_array_equal(whole(made), expected)
+
+
+def test_an_interruption_does_not_wait_for_what_is_left_to_follow(tmp_path, monkeypatch):
+    """The reader is far behind when the network is interrupted: it ends within a task."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    flows = FlowStore(folder, SHAPE)
+    followed = []
+    run = FollowTask.run
+
+    def slowly(self, clock):
+        followed.append(self.block.index)
+        time.sleep(0.3)
+        run(self, clock)
+
+    monkeypatch.setattr(FollowTask, "run", slowly)
+    calls = []
+
+    def interrupted(tiles):
+        calls.append(1)
+        if len(calls) == 10:
+            raise KeyboardInterrupt
+        return climber(tiles)
+
+    with pytest.raises(KeyboardInterrupt):
+        network_beside_follow(
+            [ArrayPlane(pixels())], interrupted, CHOSEN, folder, flows, StepClock()
+        )
+    assert len(followed) <= 4
 
 
 def test_rows_that_are_there_are_read_without_waiting(tmp_path):

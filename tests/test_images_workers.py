@@ -1,14 +1,16 @@
 """Chunks are worked on by several threads: same pixels, bounded, no waiting for oneself."""
 
+import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
 
-from tbscale.images.cached_plane import cache_chunks
+from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.labels_out.spool import LabelSpool
 from tbscale.images.open import open_plane
 from tbscale.images.workers import MOST_WORKERS, ahead, each, worker_count
@@ -99,6 +101,99 @@ def test_each_chunk_is_decoded_once_from_top_to_bottom(tmp_path, workers):
         cached.read(slice(y, y + 16), slice(0, 256))
     assert plane.bytes_read == whole.bytes_read
     assert cached.kept_bytes <= 64 * 256 * 2
+
+
+def test_a_width_that_chunks_do_not_divide_is_fetched_by_several_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    pixels = np.random.default_rng(0).integers(0, 900, (100, 250)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, tile=(64, 64), compression="zstd")
+    plane = open_plane(tmp_path / "x.tif")
+    threads = set()
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(plane, name)
+
+        def read(self, y, x):
+            threads.add(threading.current_thread().name.partition("_")[0])
+            time.sleep(0.01)
+            return plane.read(y, x)
+
+    cached = cache_chunks(Watched(), row_of_chunks_bytes(plane))
+    np.testing.assert_array_equal(cached.read(slice(0, 30), slice(0, 250)), pixels[:30])
+    assert threads == {"read"}, "none of the chunks was read by who asked"
+
+
+def test_a_chunk_that_is_being_read_is_waited_for(tmp_path):
+    """One strip holds the plane: several windows at once decode it once."""
+    reads = []
+
+    class Slow:
+        shape, chunk_shape, dtype, bytes_read = (64, 64), (64, 64), np.dtype(np.uint16), 0
+
+        def read(self, y, x):
+            reads.append((y, x))
+            time.sleep(0.05)
+            return np.ones((64, 64), np.uint16)
+
+    cached = cache_chunks(Slow(), 64 * 64 * 2)
+    with ThreadPoolExecutor(4) as pool:
+        windows = [slice(k, k + 16) for k in range(0, 64, 16)]
+        assert all(part.all() for part in pool.map(lambda y: cached.read(y, slice(0, 64)), windows))
+    assert len(reads) == 1
+
+
+def test_who_waits_for_a_chunk_that_fails_is_told(tmp_path):
+    class Broken:
+        shape, chunk_shape, dtype, bytes_read = (64, 64), (64, 64), np.dtype(np.uint16), 0
+
+        def read(self, y, x):
+            time.sleep(0.05)
+            raise ValueError("damaged")
+
+    cached = cache_chunks(Broken(), 64 * 64 * 2)
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(cached.read, slice(0, 9), slice(0, 9)) for _ in range(3)]
+        for one in asked:
+            with pytest.raises(ValueError, match="damaged"):
+                one.result()
+
+
+def test_nothing_runs_any_more_when_the_first_error_is_raised(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    running = []
+
+    def do(item):
+        running.append(item)
+        time.sleep(0.1 if item else 0.01)
+        running.remove(item)
+        if item == 0:
+            raise ValueError("item 0")
+
+    with pytest.raises(ValueError, match="item 0"):
+        each(do, range(9))
+    assert running == []
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_workers_of_its_own(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    each(abs, range(8))
+    child = os.fork()
+    if child == 0:
+        done = []
+        each(done.append, range(8))
+        os._exit(len(done))
+    deadline = time.monotonic() + 20
+    ended, status = os.waitpid(child, os.WNOHANG)
+    while ended == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        ended, status = os.waitpid(child, os.WNOHANG)
+    if ended == 0:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    assert ended == child
+    assert os.waitstatus_to_exitcode(status) == 8
 
 
 def test_labels_written_by_several_threads_are_those_that_were_given(tmp_path, workers):

@@ -1,5 +1,6 @@
 """Training: seeded, resumable, warm where asked, and gentle with what a person has drawn."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tbscale.engine.training.augment import CROP_PX, Pool, draw_batch
 from tbscale.engine.training.data import Sample, draw_synthetic, prepare, role_of
 from tbscale.engine.training.loop import Settings, Trainer, learning_rate, loss_of
 from tbscale.engine.weights import read_state, resolve_model
-from tbscale.errors import DatasetError
+from tbscale.errors import DatasetError, RunError
 
 TINY = Settings(crops=4, batch=1, bfloat16=False, threads=1)
 
@@ -45,7 +46,7 @@ def test_a_run_that_was_cut_short_ends_as_one_that_was_not(sample: Sample, tmp_p
 def test_training_goes_on_from_given_weights(sample: Sample) -> None:
     start = resolve_model("embedded")
     trainer, cold = Trainer(TINY), Trainer(TINY)
-    trainer.start_from(start.path)
+    trainer.start_from(start)
     given = read_state(start.path)
     for name, value in trainer.network.state_dict().items():
         assert torch.equal(value, given[name].to(value.dtype)), name
@@ -56,6 +57,19 @@ def test_training_goes_on_from_given_weights(sample: Sample) -> None:
         with torch.no_grad():
             losses.append(float(loss_of(one.network.eval()(image)[0], flow, cell)))
     assert losses[0] < 0.5 * losses[1], "it knows nuclei already"
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(TINY)
+    trainer.start_from(resolve_model("embedded"))
+    trainer.save(tmp_path / "checkpoint.pt")
+    longer = Trainer(replace(TINY, crops=40))
+    longer.load(tmp_path / "checkpoint.pt")
+    assert longer.started_from == trainer.started_from == resolve_model("embedded").sha256
+    with pytest.raises(
+        RunError, match=r"another training \(seed was 0, is 3\); pass another --work"
+    ):
+        Trainer(replace(TINY, seed=3)).load(tmp_path / "checkpoint.pt")
 
 
 def test_the_light_of_a_pool_is_changed_as_often_as_it_says(sample: Sample) -> None:

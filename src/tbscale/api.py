@@ -22,6 +22,8 @@ def segment(
     channel: int | str | None = None,
     channel2: int | str | None = None,
     level: int = 0,
+    z: int | None = None,
+    t: int | None = None,
     model: str | Path | None = None,
     diameter: float | None = None,
     flow_threshold: float = 0.4,
@@ -51,6 +53,7 @@ def segment(
     channel : index from 0, or name; None is the first
     channel2 : second input of the network
     level : pyramid level, 0 = full resolution
+    z, t : which plane of a volume or a series, from 0; None where there is one alone
     model : "embedded", a name that Cellpose knows, or a file; None takes Cellpose's `nuclei` where
         it is on disk, else the embedded weights
     diameter : of the cells, pixels; None takes the model's own
@@ -123,7 +126,7 @@ def make_request(
 
     Parameters
     ----------
-    others : channel, channel2, level, diameter, core_px, network, device, as they are
+    others : channel, channel2, level, z, t, diameter, core_px, network, device, as they are
     """
     return Request(
         image=Path(image),

@@ -91,6 +91,7 @@ class PageContext:
             "link": self.link,
             "figure": self.figure,
             "headline": self.headline,
+            "still_open": self.still_open,
             "machines_table": self.machines_table,
             "records_table": self.records_table,
             "book_bibtex": self.book_bibtex,
@@ -127,6 +128,10 @@ class PageContext:
         if not self.shelf.headline():
             return "*No record has been measured yet: run `make book`.*"
         return tables.headline_table(self.shelf, self.root)
+
+    def still_open(self, experiment: str) -> str:
+        """What follows a question whose experiment no record answers; nothing where one does."""
+        return "" if self.shelf.newest_of(experiment) else " *(not measured yet)*"
 
     def machines_table(self, one: ProfileSet) -> str:
         """The current records of a set beside each other."""

@@ -136,7 +136,7 @@ class ProfileSet:
     def shown_on(self, machine: str | None) -> tuple[Entry, ...]:
         """The record of a machine, or the leading one; then those measured here."""
         there = [one for one in self.current if one.published and one.machine == machine]
-        first = there[0] if there else self.leading
+        first = max(there, key=lambda one: (one.completed, _age(one)), default=self.leading)
         here = (one for one in self.current if not one.published)
         return tuple({one.record.id: one for one in (first, *here)}.values())
 
@@ -176,13 +176,19 @@ class Shelf:
         return next(holders, None)
 
     def headline(self) -> tuple[Entry, ...]:
-        """For each whole plane and engine one record, of one machine wherever it has them all.
+        """For each whole plane and engine one record, all of an image of one machine.
 
         Seconds of different machines do not stand beside each other, so that of an image's
-        machines which measured most engines speaks; the newest, where two measured as many.
+        machines which measured most engines speaks, and no other; the newest, where two measured
+        as many. What was measured here and is not published comes beside it.
         """
-        wholes = [one for one in self.profile_sets if one.crop is None]
-        return tuple(entry for one in wholes for entry in one.shown_on(self._speaking(one)))
+        return tuple(
+            entry
+            for one in self.profile_sets
+            if one.crop is None
+            for entry in one.shown_on(speaking := self._speaking(one))
+            if speaking is None or entry.machine == speaking or not entry.published
+        )
 
     def _speaking(self, one: ProfileSet) -> str | None:
         """The machine that speaks for an image; None where nothing is published."""

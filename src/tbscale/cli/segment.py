@@ -22,6 +22,8 @@ def run_segment(
     channel: Annotated[str | None, typer.Option(help="Index from 0, or name.")] = None,
     channel2: Annotated[str | None, typer.Option(help="Second input of the network.")] = None,
     level: Annotated[int, typer.Option(help="Pyramid level; 0 is full resolution.")] = 0,
+    z: Annotated[int | None, typer.Option(help="Plane of a volume, from 0.")] = None,
+    t: Annotated[int | None, typer.Option(help="Moment of a series, from 0.")] = None,
     model: Annotated[str | None, typer.Option(help="embedded, a Cellpose name, or a file.")] = None,
     diameter: Annotated[
         float | None,

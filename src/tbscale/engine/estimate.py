@@ -17,6 +17,7 @@ from tbscale.engine.request import (
     Request,
     check_request,
     network_of,
+    open_measured,
     open_planes,
     plan_request,
 )
@@ -24,7 +25,6 @@ from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import write_labels
-from tbscale.engine.table.task import open_measured
 from tbscale.engine.weights import read_diameters, resolve_model
 from tbscale.images.open import open_image
 from tbscale.images.plane import ArrayPlane, Plane
@@ -95,7 +95,7 @@ def estimate_request(
     check_request(request)
     with open_image(request.image) as image:
         planes = open_planes(image, request)
-        measured = open_measured(image, request.measure, request.level) if request.cells else ()
+        measured = open_measured(image, request) if request.cells else ()
     weights = resolve_model(request.model)
     scaling = choose_scaling(request.diameter, read_diameters(weights))
     plan = plan_request(request, planes, scaling, measured)

@@ -41,8 +41,16 @@ class Plan:
     @property
     def region_limit_px(self) -> int:
         """Pixels of the largest region that a block may read within the budget."""
-        room = self.budget_bytes - RUNTIME_BYTES - self.projection.beside_region_bytes
-        return room // REGION_BYTES_PER_PX
+        return self._region_px_beside(self.projection.beside_region_bytes)
+
+    @property
+    def region_limit_beside_network_px(self) -> int:
+        """The same while the network works; a block that needs more waits until it has ended."""
+        return self._region_px_beside(self.projection.beside_network_bytes)
+
+    def _region_px_beside(self, others_bytes: int) -> int:
+        room = self.budget_bytes - RUNTIME_BYTES - others_bytes
+        return max(0, room) // REGION_BYTES_PER_PX
 
 
 def plan_segmentation(

@@ -25,6 +25,7 @@ RUNTIME_BYTES = int(0.60 * GIB)
 BYTES_PER_CELL = 220  # while its seed is ranked and its row of the table is decided on
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 CODED_CHUNKS = 32  # chunks that readers and writers hold while they encode and decode
+CODED_A_WORKER = 22  # MiB: what is halved for the pyramid, the half, and its code
 REGION_PART = "region of a block"
 # the arrays of a table of cells: shapes 40, areas and one channel's sums and means 24
 TABLE_BYTES_PER_CELL = 64
@@ -162,6 +163,12 @@ class Projection:
         return sum(size for name, size in self.stages[-1].parts if name != REGION_PART)
 
     @property
+    def beside_network_bytes(self) -> int:
+        """What the network's stage holds beside the region that is followed meanwhile."""
+        network = next(stage for stage in self.stages if stage.name == "network")
+        return sum(size for name, size in network.parts if name != REGION_PART)
+
+    @property
     def worst(self) -> Stage:
         """The stage that holds most."""
         return max(self.stages, key=lambda stage: stage.bytes)
@@ -183,7 +190,7 @@ def project(
         limits_stage(shape, work),
         network_stage(shape, grid, core_px, work),
         extras_stage(work, cell_count),
-        blocks_stage(shape, core_px, cells_bytes),
+        blocks_stage(shape, core_px, cells_bytes, work.workers),
     )
     return Projection(stages, cells_bytes, area * (8 + 1 + 8 + 4 + 4), area * 4)
 
@@ -260,14 +267,14 @@ def region_bytes(shape: tuple[int, int], core_px: int) -> int:
     return min(side, shape[0]) * min(side, shape[1]) * REGION_BYTES_PER_PX
 
 
-def blocks_stage(shape: tuple[int, int], core_px: int, cells_bytes: int) -> Stage:
+def blocks_stage(shape: tuple[int, int], core_px: int, cells_bytes: int, workers: int) -> Stage:
     """One block's region, and the table of all cells."""
     return Stage(
         "blocks",
         (
             (REGION_PART, region_bytes(shape, core_px)),
             ("cells", cells_bytes),
-            ("coded chunks", CODED_CHUNKS * 2**20),
+            ("coded chunks", max(CODED_CHUNKS, CODED_A_WORKER * workers) * 2**20),
             ("allocator", ALLOCATOR_BYTES),
         ),
     )

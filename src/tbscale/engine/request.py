@@ -41,6 +41,7 @@ class Request:
     image, out : files
     channel, channel2 : index from 0 or name; channel2 is the second input of the network
     level : pyramid level, 0 = full resolution
+    z, t : which plane of a volume or a series; None where there is one alone
     model : see `tbscale.engine.weights.resolve_model`
     diameter : of the cells, pixels; the plane is resized by the model's diameter over this one,
         as in the reference; None is the mean diameter of the cells that the model was trained on
@@ -60,6 +61,8 @@ class Request:
     channel: int | str | None = None
     channel2: int | str | None = None
     level: int = 0
+    z: int | None = None
+    t: int | None = None
     model: str | None = None
     diameter: float | None = None
     settings: Settings = Settings()  # noqa: RUF009, frozen and without state
@@ -110,10 +113,25 @@ def check_cells(request: Request) -> None:
 
 def open_planes(image: Image, request: Request) -> list[Plane]:
     """The plane to segment and, where asked for, the second input."""
-    planes = [image.plane(request.channel, request.level)]
+    channels = [request.channel]
     if request.channel2 is not None:
-        planes.append(image.plane(request.channel2, request.level))
-    return planes
+        channels.append(request.channel2)
+    return [image.plane(one, request.level, request.z, request.t) for one in channels]
+
+
+def open_measured(image: Image, request: Request) -> tuple[Measured, ...]:
+    """The channels of the table, each once, in the order asked for; all where none is named.
+
+    Raises
+    ------
+    ImageError : no such channel
+    """
+    if request.measure is None:
+        chosen = [channel.index for channel in image.channels]
+    else:
+        chosen = list(dict.fromkeys(image.pick_channel(one) for one in request.measure))
+    planes = (image.plane(k, request.level, request.z, request.t) for k in chosen)
+    return tuple(map(Measured, (image.channels[k] for k in chosen), planes))
 
 
 def plan_request(

@@ -7,6 +7,7 @@ the scratch folder.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,10 @@ from tbscale.engine.progress import progress
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.strips import Rows
 from tbscale.engine.tasks.task import Task
+from tbscale.errors import BudgetError
 from tbscale.steps import StepClock
+
+logger = logging.getLogger(__name__)
 
 Scheduler = Callable[[Sequence[Task], str, StepClock], None]
 
@@ -33,7 +37,7 @@ def in_order(tasks: Sequence[Task], title: str, clock: StepClock) -> None:
 
 
 class StoppedError(Exception):
-    """Rows are waited for that will not come: the network has failed."""
+    """Rows are waited for that will not come, or nobody wants the work any more."""
 
 
 @dataclass
@@ -67,11 +71,11 @@ class ArrivingFlows:
 
         Raises
         ------
-        StoppedError : it will not come
+        StoppedError : the reading was ended by `stop`
         """
         with self._arrived:
             self._arrived.wait_for(lambda: self._stopped or self.rows_done >= region[0].stop)
-            if self.rows_done < region[0].stop:
+            if self._stopped:
                 raise StoppedError
         return self.store.read(region)
 
@@ -80,7 +84,7 @@ class ArrivingFlows:
         self._reader = reader
 
     def stop(self) -> None:
-        """No more rows will come."""
+        """End the reading: no more rows will come, or nobody wants it any more."""
         with self._arrived:
             self._stopped = True
             self._arrived.notify_all()
@@ -94,23 +98,29 @@ def beside(
 ) -> None:
     """Run `produce`, which fills `flows`, and in a second thread the tasks that read them.
 
-    For a network on an accelerator, which would wait while the processor follows flows. The
-    steps of the two overlap, so their seconds add up to more than the wall.
+    For a network on an accelerator, which would wait while the processor follows flows. A task
+    that needs a larger region than there is room for is left undone: it runs when the network has
+    ended. An error or an interruption of either ends both, within one task. The steps of the two
+    overlap, so their seconds add up to more than the wall.
     """
     own_clock = StepClock()
     with ThreadPoolExecutor(1, thread_name_prefix="beside") as pool:
-        reader = pool.submit(_run_quietly, tasks, own_clock)
+        reader = pool.submit(_run_what_fits, tasks, own_clock)
         flows.watch(reader)
         try:
             produce()
-        finally:
+            reader.result()
+        except BaseException:
             flows.stop()
-        reader.result()
+            raise
     clock.take(own_clock)
 
 
-def _run_quietly(tasks: Sequence[Task], clock: StepClock) -> None:
+def _run_what_fits(tasks: Sequence[Task], clock: StepClock) -> None:
     """The tasks in order, without a bar: that of the producer is on the screen."""
     for task in tasks:
         if not task.is_done():
-            task.run(clock)
+            try:
+                task.run(clock)
+            except BudgetError as error:
+                logger.info("a block waits until the network has ended: %s", error)

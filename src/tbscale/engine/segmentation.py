@@ -21,6 +21,7 @@ from tbscale.engine.request import (
     Request,
     check_request,
     network_of,
+    open_measured,
     open_planes,
     plan_request,
 )
@@ -29,9 +30,10 @@ from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_beside_follow, network_step
 from tbscale.engine.run_facts import run_facts
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.table.task import Measured, open_measured, write_table
+from tbscale.engine.table.task import Measured, write_table
 from tbscale.engine.weights import Weights, read_diameters, resolve_model
 from tbscale.engine.workdir import WorkDir, started_core_px, workdir_path
+from tbscale.images.fingerprint import fingerprint
 from tbscale.images.labels_out.spool import told_if_full
 from tbscale.images.labels_out.writer import LabelWriter, open_label_writer
 from tbscale.images.open import open_image
@@ -154,7 +156,7 @@ def prepare(
     """Open the image, load the network and plan; errors as `segment` raises them."""
     with open_image(request.image) as image:
         planes = open_planes(image, request)
-        measured = open_measured(image, request.measure, request.level) if request.cells else ()
+        measured = open_measured(image, request) if request.cells else ()
         pixel_size_um = image.pixel_size_um if request.level == 0 else None
     if request.core_px is None and not restart:
         request = replace(request, core_px=started_core_px(workdir_path(request.out)))
@@ -172,8 +174,11 @@ def run_steps(job: PreparedRun, folder: Path, clock: StepClock) -> tuple[PlaneLa
     plan, settings, limit = job.plan, job.settings, job.plan.region_limit_px
     flows = FlowStore(folder, plan.shape)
     resumed = flows.rows_done > 0
-    if job.request.follows_beside:
-        network_beside_follow(job.planes, job.network, settings, folder, flows, clock, limit)
+    if (
+        job.request.follows_beside and not settings.scaling.is_needed
+    ):  # kernels of both are parallel
+        beside_limit = plan.region_limit_beside_network_px
+        network_beside_follow(job.planes, job.network, settings, folder, flows, clock, beside_limit)
     else:
         network_step(job.planes, job.network, settings, flows, clock)
     return label_plane(folder, plan.shape, settings, flows, clock, limit), resumed
@@ -187,20 +192,23 @@ def identify(
     network: Network,
 ) -> dict[str, Any]:
     """Everything that decides the labels and the scratch, as JSON values."""
-    stat = request.image.stat()
+    of_image = fingerprint(request.image)
     rules: Rules = settings.rules
     of_network = getattr(network, "grade", GRADES[EXACT])
     return {
         "tbscale": tbscale.__version__,
         "reference": REFERENCE,
         "image": str(request.image.resolve()),
-        "image bytes": stat.st_size,
-        "image changed": stat.st_mtime_ns,
+        "image bytes": of_image.bytes,
+        "image files": of_image.files,
+        "image changed": of_image.changed_ns,
         "image name": request.image.absolute().name,
         "shape": list(planes[0].shape),
         "channel": request.channel,
         "channel2": request.channel2,
         "level": request.level,
+        "z": request.z,
+        "t": request.t,
         "model": weights.name,
         "weights sha256": weights.sha256,
         "tile_px": settings.tile_px,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from tbscale.images.plane import ArrayPlane, Plane, region_bounds
 from tbscale.images.tiff_pages import RawPlane
 from tbscale.images.workers import each
+
+Place = tuple[int, int]  # row and column of a chunk
 
 
 def row_of_chunks_bytes(plane: Plane) -> int:
@@ -45,7 +48,8 @@ class CachedPlane:
     def __init__(self, plane: Plane, capacity_bytes: int) -> None:
         self._plane = plane
         self._capacity_bytes = capacity_bytes
-        self._chunks: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
+        self._chunks: OrderedDict[Place, NDArray[Any]] = OrderedDict()
+        self._coming: dict[Place, Future[NDArray[Any]]] = {}
         self._kept_bytes = 0
         self._lock = threading.Lock()
 
@@ -92,42 +96,66 @@ class CachedPlane:
             top, bottom = max(y0, row * height), min(y1, (row + 1) * height)
             for column in range(x0 // width, (x1 - 1) // width + 1):
                 left, right = max(x0, column * width), min(x1, (column + 1) * width)
-                chunk = self._chunk(row, column)
+                chunk = self._chunk((row, column))
                 out[top - y0 : bottom - y0, left - x0 : right - x0] = chunk[
                     top - row * height : bottom - row * height,
                     left - column * width : right - column * width,
                 ]
         return out
 
-    def _fetch(self, places: list[tuple[int, int]]) -> None:
+    def _fetch(self, places: list[Place]) -> None:
         """Read the chunks that are not kept, several at a time, if all of them can be kept."""
-        rows, columns = self.chunk_shape
-        if len(places) * rows * columns * self.dtype.itemsize > self._capacity_bytes:
+        if sum(self._bytes_of(place) for place in places) > self._capacity_bytes:
             return
         with self._lock:
             missing = [place for place in places if place not in self._chunks]
-        each(lambda place: self._read_and_keep(*place), missing)
+            for place in places:  # what is needed now is not what goes
+                if place in self._chunks:
+                    self._chunks.move_to_end(place)
+        each(self._read_and_keep, missing)
 
-    def _read_and_keep(self, row: int, column: int) -> None:
-        self._chunk(row, column)
-
-    def _chunk(self, row: int, column: int) -> NDArray[Any]:
-        """A chunk, kept or read; two threads may read the same one, and one of them wins."""
-        with self._lock:
-            kept = self._chunks.get((row, column))
-            if kept is not None:
-                self._chunks.move_to_end((row, column))
-                return kept
-        (height, width), (bottom, right) = self.chunk_shape, self.shape
-        chunk = self._plane.read(
-            slice(row * height, min((row + 1) * height, bottom)),
-            slice(column * width, min((column + 1) * width, right)),
+    def _region_of(self, place: Place) -> tuple[slice, slice]:
+        """Where a chunk lies, cut at the border of the plane."""
+        y, x = (
+            slice(index * size, min((index + 1) * size, end))
+            for index, size, end in zip(place, self.chunk_shape, self.shape, strict=True)
         )
+        return y, x
+
+    def _bytes_of(self, place: Place) -> int:
+        y, x = self._region_of(place)
+        return int((y.stop - y.start) * (x.stop - x.start) * self.dtype.itemsize)
+
+    def _read_and_keep(self, place: Place) -> None:
+        self._chunk(place)
+
+    def _chunk(self, place: Place) -> NDArray[Any]:
+        """A chunk, kept or read; who asks for one that is being read waits for it."""
         with self._lock:
-            self._keep((row, column), chunk)
+            kept = self._chunks.get(place)
+            if kept is not None:
+                self._chunks.move_to_end(place)
+                return kept
+            coming = self._coming.get(place)
+            if coming is None:
+                mine: Future[NDArray[Any]] = Future()
+                self._coming[place] = mine
+        if coming is not None:
+            return coming.result()
+        try:
+            chunk = self._plane.read(*self._region_of(place))
+        except BaseException as error:
+            with self._lock:
+                del self._coming[place]
+            mine.set_exception(error)
+            raise
+        with self._lock:
+            self._keep(place, chunk)
+            del self._coming[place]
+        mine.set_result(chunk)
         return chunk
 
-    def _keep(self, place: tuple[int, int], chunk: NDArray[Any]) -> None:
+    def _keep(self, place: Place, chunk: NDArray[Any]) -> None:
         """Add a chunk, and drop those used longest ago until all fit."""
         if place in self._chunks:
             return

@@ -8,11 +8,11 @@ from typing import Any
 from tbscale.errors import ImageError
 from tbscale.images.image import Image, Level
 
-# Peak of stock Cellpose 3.1.1.3 on the CPU: 8.7 GB for the 10,101 x 9,666 pixels of LUNG-1-LN_40X
-# (a stand-in with 154,930 cells), measured in one trial on 2 cores. Cells and settings move it,
-# and what the libraries take themselves weighs more on a smaller plane.
-STOCK_BYTES_PER_PIXEL = 89
-SCRATCH_BYTES_PER_PIXEL = 12  # flow (dy, dx) and cellprob in float32, before compression
+# Peak of stock Cellpose 3.1.1.3 on the CPU over the 10,101 x 9,666 pixels of LUNG-1-LN_40X, its
+# stand-in: 8.31 GiB, record f1e94c43. Cells and settings move it, and what the libraries take
+# themselves weighs more on a smaller plane.
+STOCK_BYTES_PER_PIXEL = 91
+SCRATCH_BYTES_PER_PIXEL = 25  # flow 8, foreground 1, sinks 8, labels of blocks 4, of the plane 4
 LABEL_BYTES_PER_PIXEL = 4  # uint32, before compression
 PYRAMID_FACTOR = 4 / 3  # 1 + 1/4 + 1/16 + ...
 
@@ -67,7 +67,7 @@ def needs_bytes(shape: tuple[int, int]) -> dict[str, int]:
     Scratch and output are upper bounds: both are compressed, and background compresses away.
 
     >>> needs_bytes((1000, 1000))["stock_memory"]
-    89000000
+    91000000
     """
     pixels = math.prod(shape)
     return {

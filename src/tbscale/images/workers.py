@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ def worker_count() -> int:
     return min(cores, MOST_WORKERS)
 
 
-_here = threading.local()  # has `works` in the threads of the pool
+_here = threading.local()  # has `works` in the threads of a pool
 
 
 def _mark() -> None:
@@ -33,8 +33,18 @@ def _mark() -> None:
 
 
 @cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="chunks", initializer=_mark)
+def _pool(workers: int, kind: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix=kind, initializer=_mark)
+
+
+def _forget() -> None:
+    """In a forked child the threads of its parent's pools are gone."""
+    _pool.cache_clear()
+    vars(_here).clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _alone() -> bool:
@@ -42,14 +52,32 @@ def _alone() -> bool:
     return worker_count() == 1 or hasattr(_here, "works")  # workers do not wait for workers
 
 
-def each(do: Callable[[Item], None], items: Sequence[Item]) -> None:
-    """Do something with every item, several at a time; the first error is raised."""
+def each(do: Callable[[Item], None], items: Sequence[Item], kind: str = "read") -> None:
+    """Do something with every item, several at a time; the first error is raised.
+
+    Nothing runs any more when it returns, by an error or not.
+
+    Parameters
+    ----------
+    kind : read or write; who writes may hold a lock that readers wait for, so they share no pool
+    """
     if _alone() or len(items) < 2:
         for item in items:
             do(item)
         return
-    for _ in _pool(worker_count()).map(do, items):
-        pass
+    pool = _pool(worker_count(), kind)
+    futures = [pool.submit(do, item) for item in items]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        _end(futures)
+
+
+def _end(futures: Iterable[Future[Result]]) -> None:
+    """Cancel what has not begun, and wait for what has."""
+    running = [future for future in futures if not future.cancel()]
+    wait(running)
 
 
 def ahead(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -65,11 +93,10 @@ def ahead(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Resul
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
-            waiting.append(_pool(workers).submit(do, item))
+            waiting.append(_pool(workers, "read").submit(do, item))
             if len(waiting) > workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:
-            future.cancel()
+        _end(waiting)

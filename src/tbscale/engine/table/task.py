@@ -24,7 +24,7 @@ from tbscale.engine.table.file import (
     write_rows,
 )
 from tbscale.engine.table.measure import LabelReader, measure_means, measure_shapes
-from tbscale.images.image import Channel, Image
+from tbscale.images.image import Channel
 from tbscale.images.labels_out.spool import told_if_full
 from tbscale.images.plane import Plane
 from tbscale.steps import StepClock
@@ -39,22 +39,6 @@ class Measured:
 
     channel: Channel
     plane: Plane
-
-
-def open_measured(
-    image: Image, measure: Sequence[int | str] | None, level: int
-) -> tuple[Measured, ...]:
-    """The channels to measure, each once, in the order asked for; None takes every channel.
-
-    Raises
-    ------
-    ImageError : no such channel
-    """
-    if measure is None:
-        chosen = [channel.index for channel in image.channels]
-    else:
-        chosen = list(dict.fromkeys(image.pick_channel(one) for one in measure))
-    return tuple(Measured(image.channels[k], image.plane(k, level)) for k in chosen)
 
 
 def was_written_to(workdir: Path, path: Path) -> bool:

@@ -30,7 +30,7 @@ from tbscale.engine.training.data import (
 from tbscale.engine.training.evaluate import mean_ap, score_all
 from tbscale.engine.training.loop import Settings, Trainer, train
 from tbscale.engine.weights import file_sha256, pack, resolve_model
-from tbscale.errors import TbscaleError
+from tbscale.errors import RunError, TbscaleError
 
 logger = logging.getLogger("tbscale.training")
 
@@ -115,10 +115,16 @@ def main(arguments: list[str]) -> None:
     trainer = Trainer(settings)
     if checkpoint.is_file():
         trainer.load(checkpoint)
+        wanted = resolve_model(options.start).sha256 if options.start else trainer.started_from
+        if wanted != trainer.started_from:
+            raise RunError(
+                f"{checkpoint} did not start from {options.start}; "
+                "pass another --work, or no --start"
+            )
         logger.info("continuing at step %d of %d", trainer.done, settings.steps)
     elif options.start:
         start = resolve_model(options.start)
-        trainer.start_from(start.path)
+        trainer.start_from(start)
         logger.info("starting from %s, sha256 %s", start.name, start.sha256)
     pools, names = load_pools(options.images, options.synthetic)
     losses = train(trainer, pools, checkpoint)
@@ -138,7 +144,7 @@ def main(arguments: list[str]) -> None:
         "losses": losses,
         "synthetic_images": options.synthetic,
         "real_share": REAL_SHARE if names else 0.0,
-        "started_from": resolve_model(options.start).sha256 if options.start else None,
+        "started_from": trainer.started_from,
         "real_training_images": names,
         "real_test_images": held_out,
         "validation_ap": ap,

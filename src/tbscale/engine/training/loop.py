@@ -21,7 +21,8 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from tbscale.engine.training.augment import Pool, draw_batch
-from tbscale.engine.weights import read_state
+from tbscale.engine.weights import Weights, read_state
+from tbscale.errors import RunError
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +89,12 @@ class Trainer:
         )
         self.done = 0
         self.wall_s = 0.0
+        self.started_from: str | None = None
 
-    def start_from(self, path: Path) -> None:
-        """Take the weights of a file that Cellpose reads, and train on from there."""
-        state = read_state(path)
+    def start_from(self, weights: Weights) -> None:
+        """Take weights that Cellpose reads, and train on from there."""
+        state = read_state(weights.path)
+        self.started_from = weights.sha256
         known = self.network.state_dict()
         self.network.load_state_dict({name: state[name] for name in known})
         self.average.load_state_dict(self.network.state_dict())
@@ -135,6 +138,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "done": self.done,
             "wall_s": self.wall_s,
+            "started_from": self.started_from,
             "settings": asdict(self.settings),
         }
         partial = path.with_suffix(".partial")
@@ -142,8 +146,19 @@ class Trainer:
         partial.replace(path)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint of `save`."""
+        """Continue from a checkpoint of `save`.
+
+        Raises
+        ------
+        RunError : it was made with other settings; the number of crops alone may differ
+        """
         state = torch.load(path, weights_only=True)
+        before, now = state["settings"], asdict(self.settings)
+        changed = [n for n in now if n != "crops" and before.get(n) != now[n]]
+        if changed:
+            said = ", ".join(f"{n} was {before.get(n)}, is {now[n]}" for n in changed)
+            raise RunError(f"{path} is of another training ({said}); pass another --work")
+        self.started_from = state["started_from"]
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])

@@ -122,7 +122,7 @@ class LabelSpool:
             self._put_in_chunk(rows, columns, part, keep)
 
         with self._lock, told_if_full(self.directory):
-            each(put, pieces)
+            each(put, pieces, "write")
 
     def _put_in_chunk(self, rows: slice, columns: slice, new: Labels, keep: bool) -> None:
         """Change one chunk; a chunk a worker keeps the memory small for any region."""

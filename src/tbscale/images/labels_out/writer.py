@@ -80,7 +80,7 @@ def check_label_path(path: Path, overwrite: bool = False) -> None:
 
 def _refuse_existing(path: Path) -> None:
     if path.exists():
-        raise ImageError(f"{path} exists; choose another name, or ask to overwrite it")
+        raise ImageError(f"{path} exists; remove it, or choose another name")
 
 
 class LabelWriter:
