@@ -182,12 +182,12 @@ class Shelf:
         machines which measured most engines speaks, and no other; the newest, where two measured
         as many. What was measured here and is not published comes beside it.
         """
+        wholes = [(one, self._speaking(one)) for one in self.profile_sets if one.crop is None]
         return tuple(
             entry
-            for one in self.profile_sets
-            if one.crop is None
-            for entry in one.shown_on(speaking := self._speaking(one))
-            if speaking is None or entry.machine == speaking or not entry.published
+            for one, machine in wholes
+            for entry in one.shown_on(machine)
+            if machine is None or entry.machine == machine or not entry.published
         )
 
     def _speaking(self, one: ProfileSet) -> str | None:
