@@ -3,7 +3,8 @@
 A plane of tissue is background for the most part, so leaving it out makes float32 flows smaller
 than a general compressor does, and takes no time: the values themselves are stored as they are,
 because the last bits of a float are noise to a compressor. Whole numbers are stored in the
-narrowest type that holds them, compressed.
+narrowest type that holds them, compressed: without shuffling their bytes, which was measured to
+leave more of them and to take longer (`benchmarks/files.py`).
 """
 
 from __future__ import annotations
@@ -42,10 +43,7 @@ def pack(values: NDArray[Any], mask: NDArray[np.bool_]) -> bytes:
     bits = imagecodecs.zstd_encode(np.packbits(mask).tobytes(), LEVEL)
     if kept.dtype.kind == "i":
         kept = kept.astype(narrowest(kept))
-        size = kept.itemsize
-        body = imagecodecs.blosc_encode(
-            kept.tobytes(), level=LEVEL, compressor="zstd", typesize=size, shuffle=1, numthreads=1
-        )
+        body = imagecodecs.zstd_encode(kept.tobytes(), LEVEL)
     else:
         body = kept.tobytes()
     header = np.array((len(bits), kept.itemsize), HEADER)
@@ -65,7 +63,7 @@ def unpack(content: bytes, dtype: np.dtype[Any]) -> tuple[NDArray[np.uint8], NDA
     end = HEADER.itemsize + int(header["mask_bytes"])
     bits = imagecodecs.zstd_decode(content[HEADER.itemsize : end])
     if dtype.kind == "i":
-        body = imagecodecs.blosc_decode(content[end:], numthreads=1)
+        body = imagecodecs.zstd_decode(content[end:])
         pairs = np.frombuffer(body, np.dtype(f"i{int(header['item_bytes'])}"))
     else:
         pairs = np.frombuffer(content, dtype, offset=end)

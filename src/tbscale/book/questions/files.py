@@ -18,7 +18,7 @@ JOBS = {
 CHOSEN = {
     "labels, uint32": "zstd-1",
     "flow of the foreground, float32": "none",
-    "offsets to sinks, int16": "blosc-zstd",
+    "offsets to sinks, int16": "zstd-1",
     "foreground, packed bits": "zstd-1",
 }
 
