@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from book_entry import an_entry
 
+from tbscale.bench import software
 from tbscale.bench.software import changed_since
 from tbscale.book import freshness
 from tbscale.book.context import PageContext
@@ -78,3 +79,17 @@ def test_pages_that_show_a_record_carry_the_badge(root: Path) -> None:
     assert freshness.OLDER in page.badges(entry)
     assert freshness.OLDER in page.headline()
     assert freshness.OLDER in page.figure("steps", entry, "Steps.")
+
+
+def test_of_one_day_the_record_of_newer_code_is_the_newer_one(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(software, "repository_root", lambda: root)
+    software.commits_before.cache_clear()
+    commits = [commit(root, "a", str(k)) for k in range(4)]
+    records = [made_by("stock", one) for one in commits]
+    (one,) = make_shelf(records[::-1]).profile_sets
+    assert one.leading.record.code.commit == commits[-1]
+    assert one.current == (one.leading,)
+    assert software.commits_before("0" * 40) == software.commits_before(None) == 0
+    software.commits_before.cache_clear()

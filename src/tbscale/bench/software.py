@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def changed_since(root: Path, commit: str, paths: Sequence[str]) -> bool | None:
     """
     changed = _git(root, "diff", "--name-only", commit, "--", *paths)
     return None if changed is None else bool(changed)
+
+
+@cache
+def commits_before(commit: str | None) -> int:
+    """How many commits led to this one; 0 where git cannot say. Orders records of one day."""
+    root = repository_root()
+    count = None if root is None or commit is None else _git(root, "rev-list", "--count", commit)
+    return int(count) if count else 0
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tbscale.bench.machine_slug import machine_slug
 from tbscale.bench.records import load_record, record_files, to_json
 from tbscale.bench.schema import Record, Repeat
+from tbscale.bench.software import commits_before
 from tbscale.bench.statistics import Summary, step_summaries, wall_summary
 from tbscale.errors import RecordError
 
@@ -250,6 +251,8 @@ def _files_of(path: Path) -> list[Path]:
     return record_files(path)
 
 
-def _age(entry: Entry) -> tuple[str, bool, str]:
-    """Day of creation, then what was measured just now, then the id."""
-    return (entry.record.created.isoformat(), not entry.published, entry.record.id)
+def _age(entry: Entry) -> tuple[str, bool, int, str]:
+    """Day of creation, then what was measured just now, then by newer code, then the id."""
+    record = entry.record
+    made = commits_before(record.code.commit)
+    return (record.created.isoformat(), not entry.published, made, record.id)
