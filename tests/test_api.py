@@ -137,6 +137,8 @@ WRONG = {
     "--channel": ("9", "no channel 9"),
     "--channel2": ("CD3", "no channel named 'CD3'"),
     "--level": ("7", "no level 7"),
+    "--z": ("3", "no z 3"),
+    "--t": ("-1", "no t -1"),
     "--model": ("nucleii", "no model and no file"),
     "--diameter": ("-3", "pixels above 0"),
     "--flow-threshold": ("nan", "0 or more"),

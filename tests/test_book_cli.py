@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 from tbscale.bench.records import save_record
 from tbscale.book.readme import BEGIN, END
 from tbscale.cli import app
+from tbscale.cli.reference import BEGIN as COMMANDS
+from tbscale.cli.reference import END as COMMANDS_END
+from tbscale.cli.reference import PAGE
 from tbscale.errors import BookError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +25,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "notebooks").mkdir()
+    (tmp_path / PAGE).write_text(f"top\n{COMMANDS}\n{COMMANDS_END}\n")
     (tmp_path / "README.md").write_text(f"top\n{BEGIN}\n{END}\n")
     save_record(made_up_record(), tmp_path / "results")
     monkeypatch.chdir(tmp_path)
@@ -34,6 +38,7 @@ def test_readme_is_written_once_and_then_current(clone: Path) -> None:
     assert "made-up" not in (clone / "README.md").read_text()
     assert run(app, ["book", "readme"]).exit_code == 0
     assert "made-up (stand-in)" in (clone / "README.md").read_text()
+    assert "## `tbscale segment`" in (clone / PAGE).read_text()
     assert run(app, ["book", "readme", "--check"]).exit_code == 0
 
 
