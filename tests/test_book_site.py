@@ -229,7 +229,7 @@ def words_of(page: Path) -> str:
 WANTED = {
     "where the time goes": ("exemplar-001", "flow_qc", "share"),
     "does it fit": ("30,000", "GiB", "tbscale"),
-    "how to cite the flow check": ("flow_qc", "BibTeX", "@"),
+    "how to cite the flow check": ("flow_qc", "@misc{tbscale-", "note = {Record "),
     "how to add a machine": ("Add the file to", "results/", "make pages"),
 }
 
