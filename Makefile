@@ -100,7 +100,7 @@ lock:
 picture: $(STANDIN)
 	@mkdir -p notebooks/images work
 	@rm -rf work/exemplar-001-cells.ome.tif work/report.html
-	@$(RUN)/tbscale segment $(STANDIN) work/exemplar-001-cells.ome.tif --restart --report work/report.html
+	@$(RUN)/tbscale segment $(STANDIN) work/exemplar-001-cells.ome.tif --restart --network fast --report work/report.html
 	@$(RUN)/tbscale book picture $(STANDIN) work/exemplar-001-cells.ome.tif --out notebooks/images/cells.png
 	@chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1000,1150 \
 	    --user-data-dir=work/chromium --screenshot=notebooks/images/report.png \
