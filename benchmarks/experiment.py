@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tbscale.bench.records import save_record
 from tbscale.bench.schema import Record
+from tbscale.errors import TbscaleError
 
 logger = logging.getLogger("experiment")
 
@@ -29,6 +30,14 @@ def words(text: str) -> tuple[str, ...]:
     return () if text == "none" else tuple(text.split(","))
 
 
+def at_least_one(text: str) -> int:
+    """A number of rounds or repeats that measures something."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} measures nothing; pass at least 1")
+    return number
+
+
 def new_parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the option that all scripts share."""
     parser = argparse.ArgumentParser(
@@ -39,6 +48,10 @@ def new_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def run(measure: Callable[[], Record], out: Path) -> None:
-    """Measure with progress on stderr, and save the record."""
+    """Measure with progress on stderr, and save the record; a mistake is one sentence."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    logger.info("wrote %s", save_record(measure(), out))
+    try:
+        logger.info("wrote %s", save_record(measure(), out))
+    except TbscaleError as error:
+        sys.stderr.write(f"tbscale: {error}\n")
+        raise SystemExit(2) from None

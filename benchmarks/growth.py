@@ -6,7 +6,7 @@ python benchmarks/growth.py --dataset WD-76845-097 --largest 100
 
 from __future__ import annotations
 
-from experiment import new_parser, run, words
+from experiment import at_least_one, new_parser, run, words
 
 from tbscale.bench.experiments.growth import GrowthRequest, measure_growth
 
@@ -18,7 +18,7 @@ if __name__ == "__main__":
     parser.add_argument("--largest", type=float, default=default.largest, help="megapixels")
     parser.add_argument("--engines", type=words, default=default.engines)
     parser.add_argument("--threads-size", type=float, default=default.threads_size)
-    parser.add_argument("--rounds", type=int, default=default.rounds)
+    parser.add_argument("--rounds", type=at_least_one, default=default.rounds)
     given = parser.parse_args()
     request = GrowthRequest(
         given.dataset,

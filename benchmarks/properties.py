@@ -5,7 +5,7 @@ python benchmarks/properties.py
 
 from __future__ import annotations
 
-from experiment import new_parser, numbers, run, words
+from experiment import at_least_one, new_parser, numbers, run, words
 
 from tbscale.bench.experiments.properties import PropertiesRequest, measure_properties
 
@@ -17,7 +17,7 @@ if __name__ == "__main__":
     parser.add_argument("--diameters", type=numbers, default=default.diameters_px)
     parser.add_argument("--empty", type=numbers, default=default.empty_shares)
     parser.add_argument("--engines", type=words, default=default.engines)
-    parser.add_argument("--repeats", type=int, default=default.repeats)
+    parser.add_argument("--repeats", type=at_least_one, default=default.repeats)
     given = parser.parse_args()
     request = PropertiesRequest(
         given.size_px,

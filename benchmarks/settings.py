@@ -6,7 +6,7 @@ python benchmarks/settings.py --modes exact    # of the out-of-core engine
 
 from __future__ import annotations
 
-from experiment import new_parser, run, words
+from experiment import at_least_one, new_parser, run, words
 
 from tbscale.bench.experiments.settings import SettingsRequest, measure_settings
 
@@ -15,7 +15,7 @@ if __name__ == "__main__":
     parser = new_parser(__doc__)
     parser.add_argument("--size-px", type=int, default=default.size_px)
     parser.add_argument("--rescaled-px", type=int, default=default.rescaled_px)
-    parser.add_argument("--rounds", type=int, default=default.rounds)
+    parser.add_argument("--rounds", type=at_least_one, default=default.rounds)
     parser.add_argument("--variants", type=words, default=default.variants, help="none is all")
     parser.add_argument("--modes", type=words, default=default.modes, help="or none")
     given = parser.parse_args()

@@ -1,6 +1,8 @@
 """The benchmark scripts: what they compute is right, and they leave a record that loads."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,28 @@ def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
         measures["pixel-iterations", "follow/fast"]
         < measures["pixel-iterations", "follow/cellpose-3"]
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("files.py --dataset nothing", "tbscale: no dataset is called 'nothing'; choose one of"),
+        ("files.py --rounds 0", "0 measures nothing; pass at least 1"),
+        ("network.py --rounds -2", "-2 measures nothing; pass at least 1"),
+    ],
+)
+def test_an_experiment_that_measures_nothing_is_refused_in_words(
+    tmp_path: Path, words: str, message: str
+) -> None:
+    script, *options = words.split()
+    path = BENCHMARKS / script
+    ended = subprocess.run(
+        [sys.executable, str(path), *options, "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import pytest
 import typer
 from book_entry import an_entry
 
-from tbscale.book import instruments, status, tables
+from tbscale.book import formats, instruments, status, tables
 from tbscale.book.api_reference import arguments, entries, find, reference
 from tbscale.book.guidelines.registry import GUIDELINES
 from tbscale.book.shelf import Entry, make_shelf
@@ -53,7 +53,7 @@ def test_the_page_of_commands_is_current():
     assert not update_page(ROOT, app, write=False), "run make readme"
 
 
-def test_every_command_is_on_the_page(tmp_path):
+def test_every_command_is_on_the_page():
     text = commands_markdown(app)
     for command in ("segment", "profile", "info", "report", "data stand-in", "record check"):
         assert f"## `tbscale {command}`" in text
@@ -113,9 +113,12 @@ def test_spread_and_overhead_follow_the_record():
     entry = an_entry()
     shelf = make_shelf([entry])
     assert instruments.spread_table(shelf, "").count("\n") == 2
-    for one in entry.record.passes:
-        if one.overhead_ratio is not None:
-            assert f"| {one.instrument} | " in instruments.overhead_table(shelf, "")
+    watched = [one for one in entry.record.passes if one.overhead_ratio is not None]
+    assert {one.instrument for one in watched} == {"scalene", "line_profiler"}
+    for one in watched:
+        assert f"| {one.instrument} | {formats.ratio(one.overhead_ratio)} |" in (
+            instruments.overhead_table(shelf, "")
+        )
 
     def doubled(document):
         for repeat in document["passes"][0]["repeats"][-1:]:

@@ -159,3 +159,21 @@ def test_stated_peak_memory_is_that_of_the_operating_system(folder: Path) -> Non
     assert found is not None
     stated = json.loads((folder / "result.json").read_text())["peak_rss_bytes"]
     assert stated == pytest.approx(1024 * int(found[1]), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--instruments scalene", "begin with plain"),
+        ("--repeats 0", "measure nothing"),
+        ("--time-limit -5", "ends every pass"),
+    ],
+)
+def test_passes_that_measure_nothing_start_no_kernel(
+    tmp_path: Path, words: str, message: str
+) -> None:
+    failed = run("tbscale", "profile", "exemplar-001", *words.split(), folder=tmp_path)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("tbscale: ")
+    assert failed.stderr.count("\n") == 1
+    assert message in failed.stderr

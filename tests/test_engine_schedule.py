@@ -53,6 +53,14 @@ def stored_flows(folder):
     return flows
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Scratch of a run that has not begun."""
+    made = tmp_path / "scratch"
+    made.mkdir()
+    return made
+
+
 def whole(labels):
     return labels.read((slice(0, SHAPE[0]), slice(0, SHAPE[1])))
 
@@ -134,9 +142,7 @@ def test_a_task_is_a_plain_value(tmp_path):
     assert pickle.loads(pickle.dumps(task)).leaves == task.leaves == Piece("sinks", 3)
 
 
-def test_blocks_are_followed_while_the_network_works(tmp_path, expected):
-    folder = tmp_path / "scratch"
-    folder.mkdir()
+def test_blocks_are_followed_while_the_network_works(folder, expected):
     flows, clock, done = FlowStore(folder, SHAPE), StepClock(), []
     first = follow_tasks(folder, SHAPE, CHOSEN, flows)[0]
 
@@ -182,9 +188,7 @@ class BrokenNetworkError(Exception):
     pass
 
 
-def test_a_network_that_fails_ends_the_reader_too_and_the_run_continues(tmp_path, expected):
-    folder = tmp_path / "scratch"
-    folder.mkdir()
+def test_a_network_that_fails_ends_the_reader_too_and_the_run_continues(folder, expected):
     calls = []
 
     def failing(tiles):
@@ -215,9 +219,7 @@ def slow_and_counted(calls):
     return network
 
 
-def test_a_reader_that_fails_ends_the_network(tmp_path, monkeypatch):
-    folder = tmp_path / "scratch"
-    folder.mkdir()
+def test_a_reader_that_fails_ends_the_network(folder, monkeypatch):
 
     def fail(self, clock):
         raise BrokenReaderError
@@ -232,9 +234,7 @@ def test_a_reader_that_fails_ends_the_network(tmp_path, monkeypatch):
     assert len(calls) < 8
 
 
-def test_a_block_without_room_beside_the_network_waits_for_its_end(tmp_path, expected):
-    folder = tmp_path / "scratch"
-    folder.mkdir()
+def test_a_block_without_room_beside_the_network_waits_for_its_end(folder, expected):
     flows = FlowStore(folder, SHAPE)
     network_beside_follow(
         [ArrayPlane(pixels())], climber, CHOSEN, folder, flows, StepClock(), region_limit_px=99
@@ -245,10 +245,8 @@ def test_a_block_without_room_beside_the_network_waits_for_its_end(tmp_path, exp
     np.testing.assert_array_equal(whole(made), expected)
 
 
-def test_an_interruption_does_not_wait_for_what_is_left_to_follow(tmp_path, monkeypatch):
+def test_an_interruption_does_not_wait_for_what_is_left_to_follow(folder, monkeypatch):
     """The reader is far behind when the network is interrupted: it ends within a task."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
     flows = FlowStore(folder, SHAPE)
     followed = []
     run = FollowTask.run
@@ -297,3 +295,4 @@ def test_blocks_near_a_region_are_those_that_a_search_finds(halo_px):
     for block in blocks:
         found = {b.index for b in blocks_near(block.core, halo_px, blocks)}
         assert found >= {b.index for b in blocks if distance_px(block.core, b.core) <= halo_px}
+        assert found <= {b.index for b in blocks if distance_px(block.core, b.core) <= halo_px + 10}

@@ -15,7 +15,13 @@ from tiny import write_tiny
 
 from tbscale.bench import measure as measuring
 from tbscale.bench import passes, reference, subject, template
-from tbscale.bench.command import parse_crop, parse_instruments, parse_setting, profile_command
+from tbscale.bench.command import (
+    check_passes,
+    parse_crop,
+    parse_instruments,
+    parse_setting,
+    profile_command,
+)
 from tbscale.bench.measure import Request, measure
 from tbscale.bench.records import record_path, save_record, seal
 from tbscale.bench.schema import Load
@@ -98,6 +104,24 @@ def test_the_command_reproduces_the_request() -> None:
     assert " ".join(profile_command(once)) == (
         "tbscale profile x.tif --repeats 1 --warm-ups 0 --instruments plain --time-limit 3600"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("scalene", None, None, None), "begin with plain"),
+        (("plain,valgrind", None, None, None), "no pass is called 'valgrind'"),
+        ((None, 0, None, None), "measure nothing"),
+        ((None, 1, -1, None), "measure nothing"),
+        ((None, None, None, -5.0), "a time limit of -5 s ends every pass"),
+        ((None, None, None, float("nan")), "ends every pass"),
+    ],
+)
+def test_passes_that_measure_nothing_are_refused(given, says) -> None:
+    with pytest.raises(RunError, match=says):
+        check_passes(*given)
+    check_passes(None, None, None, None)
+    check_passes("plain", 1, 0, 0.5)
 
 
 @pytest.mark.parametrize("text", ["scalene", "plain,plain", "plain,valgrind", "", "plain,"])

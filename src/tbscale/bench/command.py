@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tbscale.engine.workload.job import INSTRUMENTS
+from tbscale.engine.workload.job import INSTRUMENTS, check_repeats
 from tbscale.errors import RunError
 
 if TYPE_CHECKING:
@@ -91,6 +91,22 @@ def parse_instruments(text: str) -> tuple[str, ...]:
     if names[0] != "plain" or len(set(names)) < len(names):
         raise RunError(f"{text!r} is no list of passes; begin with plain, and name each once")
     return names
+
+
+def check_passes(
+    instruments: str | None, repeats: int | None, warm_ups: int | None, time_limit_s: float | None
+) -> None:
+    """Refuse passes that measure nothing, before a kernel is started; None is a default.
+
+    Raises
+    ------
+    RunError : says what was given, and what to pass
+    """
+    if instruments is not None:
+        parse_instruments(instruments)
+    check_repeats(1 if repeats is None else repeats, 0 if warm_ups is None else warm_ups)
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise RunError(f"a time limit of {time_limit_s:g} s ends every pass; pass more than 0")
 
 
 def parse_setting(text: str) -> tuple[str, Scalar]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from IPython.display import SVG, Markdown, display
 
-from tbscale.bench.command import parse_crop, parse_instruments
+from tbscale.bench.command import check_passes, parse_crop, parse_instruments
 from tbscale.bench.measure import Request, measure
 from tbscale.bench.records import load_record, save_record
 from tbscale.bench.reference import labels_file
@@ -43,6 +43,7 @@ def make_request(
 
     `instruments` names passes between commas.
     """
+    check_passes(instruments, repeats, warm_ups, time_limit_s)
     return Request(
         dataset=dataset,
         image=image,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tbscale import __version__
 from tbscale.book.guidelines.model import Guideline
 from tbscale.book.guidelines.verdicts import evaluate
 from tbscale.book.markdown import cell, code, number, table, text
@@ -72,8 +71,3 @@ def commits_table(shelf: Shelf, root: str) -> str:
         for state, entries in made.items()
     ]
     return table([text("commit"), text("records")], rows)
-
-
-def built_with() -> str:
-    """The version of this package."""
-    return code(__version__)

@@ -66,7 +66,7 @@ def profile(
 
     Leaves a record and the executed notebook in results/local, or in --out.
     """
-    from tbscale.bench.command import parse_setting
+    from tbscale.bench.command import check_passes, parse_setting
     from tbscale.bench.template import check_parameters, find_template
 
     given = {
@@ -89,6 +89,8 @@ def profile(
     parameters |= dict(parse_setting(one) for one in parameter or [])
     template = notebook or find_template()
     check_parameters(template, parameters)
+    passes = ("instruments", "repeats", "warm_ups", "time_limit_s")
+    check_passes(*(parameters.get(name) for name in passes))
     for one in _subjects(target, parameters, every):
         _profile_one(template, parameters | one)
 

@@ -9,7 +9,7 @@ from functools import partial
 from math import prod
 from pathlib import Path
 
-from tbscale.engine.blocks import Block, own_halo_px, plan_blocks, shape_of, widen
+from tbscale.engine.blocks import own_halo_px, plan_blocks, shape_of
 from tbscale.engine.cells import Rules
 from tbscale.engine.frame import pad_rows, read_normalised, read_scaled
 from tbscale.engine.grid import plan_tiles
@@ -33,6 +33,7 @@ from tbscale.engine.seed_order import rank_seeds
 from tbscale.engine.strips import Rows, stream_flows
 from tbscale.engine.tasks.follow import FollowTask
 from tbscale.engine.tasks.own import OwnTask
+from tbscale.engine.tasks.place import Place
 from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
 from tbscale.engine.tasks.seeds import SeedTask
 from tbscale.errors import BudgetError
@@ -126,7 +127,7 @@ def flow_rows(
 
 
 def check_cells(
-    count: int, halos: list[tuple[Block, int]], shape: tuple[int, int], region_limit_px: int
+    count: int, places: list[Place], shape: tuple[int, int], region_limit_px: int
 ) -> None:
     """Refuse more seeds than the plan had room for, now that they are counted.
 
@@ -135,7 +136,7 @@ def check_cells(
     BudgetError : says how many, and what to set
     """
     planned = shape[0] * shape[1] * LARGEST_CELLS_PER_MEGAPIXEL // 1_000_000
-    largest_px = max(prod(shape_of(widen(b.core, halo, shape))) for b, halo in halos)
+    largest_px = max(prod(shape_of(one.region)) for one in places)
     excess = (count - planned) * BYTES_PER_CELL
     room = (region_limit_px - largest_px) * REGION_BYTES_PER_PX
     if excess > room:
@@ -197,22 +198,15 @@ def label_plane(
     schedule(follow_tasks(folder, shape, settings, flows, limit), "follow", clock)
     sinks = SinkStore(folder, shape, settings.core_px)
     reach_px = [sinks.reach_px(b.index) or 0 for b in blocks]
-    halos = [(b, own_halo_px(b, blocks, reach_px, REACH_PX)) for b in blocks]
+    places = [Place(b, own_halo_px(b, blocks, reach_px, REACH_PX), blocks, shape) for b in blocks]
     seeds, owned = SeedStore(folder), OwnedStore(folder)
-    schedule(
-        [SeedTask(b, halo, blocks, shape, sinks, seeds, plain, limit) for b, halo in halos],
-        "seeds",
-        clock,
-    )
-    check_cells(seeds.count(len(blocks)), halos, shape, limit)
+    schedule([SeedTask(one, sinks, seeds, plain, limit) for one in places], "seeds", clock)
+    check_cells(seeds.count(len(blocks)), places, shape, limit)
     with clock.step("seeds"):
         ranked = rank_seeds(seeds.read_all(len(blocks)))
     check = settings.rules.flow_threshold > 0
     schedule(
-        [
-            OwnTask(b, halo, blocks, shape, flows, sinks, ranked, owned, check, plain)
-            for b, halo in halos
-        ],
+        [OwnTask(one, flows, sinks, ranked, owned, check, plain) for one in places],
         "labels",
         clock,
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 import tbscale
 from tbscale.engine.blocks import plan_blocks
-from tbscale.engine.cells import Rules
 from tbscale.engine.network import EXACT, GRADES, Network, weakest
 from tbscale.engine.peaks import PeakSampler
 from tbscale.engine.plan import Plan
@@ -192,23 +191,11 @@ def identify(
     network: Network,
 ) -> dict[str, Any]:
     """Everything that decides the labels and the scratch, as JSON values."""
-    of_image = fingerprint(request.image)
-    rules: Rules = settings.rules
     of_network = getattr(network, "grade", GRADES[EXACT])
     return {
         "tbscale": tbscale.__version__,
         "reference": REFERENCE,
-        "image": str(request.image.resolve()),
-        "image bytes": of_image.bytes,
-        "image files": of_image.files,
-        "image changed": of_image.changed_ns,
-        "image name": request.image.absolute().name,
-        "shape": list(planes[0].shape),
-        "channel": request.channel,
-        "channel2": request.channel2,
-        "level": request.level,
-        "z": request.z,
-        "t": request.t,
+        **what_is_segmented(request, planes),
         "model": weights.name,
         "weights sha256": weights.sha256,
         "tile_px": settings.tile_px,
@@ -218,14 +205,32 @@ def identify(
         "diameter": request.diameter,
         "rescale": float(settings.scaling.factor),
         "niter": settings.iterations,
-        "flow_threshold": rules.flow_threshold,
-        "min_size": rules.min_size,
-        "max_size_fraction": rules.max_size_fraction,
+        "flow_threshold": settings.rules.flow_threshold,
+        "min_size": settings.rules.min_size,
+        "max_size_fraction": settings.rules.max_size_fraction,
         "core_px": settings.core_px,
         "device": request.device,
         "network": request.network,
         "network uses": getattr(network, "uses", ""),
         "grade": weakest(of_network, measured_grade(settings.scaling)),
+    }
+
+
+def what_is_segmented(request: Request, planes: list[Plane]) -> dict[str, Any]:
+    """The image as it is on disk now, and which of its planes."""
+    files = fingerprint(request.image)
+    return {
+        "image": str(request.image.resolve()),
+        "image bytes": files.bytes,
+        "image files": files.files,
+        "image changed": files.changed_ns,
+        "image name": request.image.absolute().name,
+        "shape": list(planes[0].shape),
+        "channel": request.channel,
+        "channel2": request.channel2,
+        "level": request.level,
+        "z": request.z,
+        "t": request.t,
     }
 
 

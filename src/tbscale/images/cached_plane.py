@@ -112,7 +112,7 @@ class CachedPlane:
             for place in places:  # what is needed now is not what goes
                 if place in self._chunks:
                     self._chunks.move_to_end(place)
-        each(self._read_and_keep, missing)
+        each(self._chunk, missing)
 
     def _region_of(self, place: Place) -> tuple[slice, slice]:
         """Where a chunk lies, cut at the border of the plane."""
@@ -125,9 +125,6 @@ class CachedPlane:
     def _bytes_of(self, place: Place) -> int:
         y, x = self._region_of(place)
         return int((y.stop - y.start) * (x.stop - x.start) * self.dtype.itemsize)
-
-    def _read_and_keep(self, place: Place) -> None:
-        self._chunk(place)
 
     def _chunk(self, place: Place) -> NDArray[Any]:
         """A chunk, kept or read; who asks for one that is being read waits for it."""

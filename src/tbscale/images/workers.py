@@ -52,7 +52,7 @@ def _alone() -> bool:
     return worker_count() == 1 or hasattr(_here, "works")  # workers do not wait for workers
 
 
-def each(do: Callable[[Item], None], items: Sequence[Item], kind: str = "read") -> None:
+def each(do: Callable[[Item], object], items: Sequence[Item], kind: str = "read") -> None:
     """Do something with every item, several at a time; the first error is raised.
 
     Nothing runs any more when it returns, by an error or not.

@@ -17,9 +17,7 @@ import tifffile
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job
-from tbscale.images.datasets import DATASETS
 from tbscale.images.open import open_plane
-from tbscale.images.standin.writer import StandIn, write_stand_in
 
 DATASET = "WD-76845-097"
 NETS = "tbscale.engine.workload.nets"
@@ -85,13 +83,10 @@ def measure_channels(request: ChannelsRequest) -> Record:
 
 
 def _write(lab: Lab, size_px: int, channels: int) -> Path:
-    data = DATASETS[DATASET]
-    y0, x0 = ((side - size_px) // 2 for side in data.shape)
-    crop = (slice(y0, y0 + size_px), slice(x0, x0 + size_px))
     image = lab.folder / f"{channels}-channels.ome.tif"
-    if not image.exists():
-        write_stand_in(StandIn(data, channels=channels, crop=crop), image)
-    return image
+    if image.exists():
+        return image
+    return lab.middle_of(DATASET, (size_px, size_px), f"{channels}-channels", channels)
 
 
 def _read(lab: Lab, image: Path, channels: int, reads: int) -> None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job
-from tbscale.images.datasets import DATASETS
-from tbscale.images.standin.writer import StandIn, labels_path, write_stand_in
+from tbscale.images.standin.writer import labels_path
 
 SPEEDS = "tbscale.engine.workload.file_speeds"
 ENGINE = "tbscale-fast"
@@ -44,13 +43,9 @@ class FilesRequest:
 
 def measure_files(request: FilesRequest) -> Record:
     """Measure and make the record."""
-    data = DATASETS[request.dataset]
-    sides = [min(request.size_px, side) for side in data.shape]
-    starts = [(whole - side) // 2 for whole, side in zip(data.shape, sides, strict=True)]
-    crop = tuple(slice(s, s + side) for s, side in zip(starts, sides, strict=True))
     with open_lab() as lab:
-        image = lab.folder / "piece.ome.tif"
-        write_stand_in(StandIn(data, channels=1, crop=(crop[0], crop[1])), image)
+        size = (request.size_px, request.size_px)
+        image = lab.middle_of(request.dataset, size, "piece")
         job = Job(ENGINE, str(image), 0, threads=all_threads(), warm_ups=0, repeats=1)
         report = lab.run("whole-run", job)
         asked = {

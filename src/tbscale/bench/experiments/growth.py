@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job
-from tbscale.images.datasets import DATASETS
+from tbscale.images.datasets import dataset
 from tbscale.images.standin.writer import StandIn, write_stand_in
 
 MEGA = 1_000_000
@@ -93,7 +93,7 @@ def measure_growth(request: GrowthRequest) -> Record:
     RunError : a run ended early, or an engine is unknown
     DatasetError : the dataset is unknown
     """
-    data = DATASETS[request.dataset]
+    data = dataset(request.dataset)
     crops = crops_of(data.shape, request.smallest, request.largest)
     with open_lab() as lab:
         image = lab.folder / "stand-in.ome.tif"

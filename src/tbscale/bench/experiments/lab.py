@@ -32,6 +32,8 @@ from tbscale.engine.workload.engines import find_engine
 from tbscale.engine.workload.job import Job, Scalar
 from tbscale.engine.workload.threads import thread_environment
 from tbscale.errors import RunError
+from tbscale.images.datasets import dataset
+from tbscale.images.standin.writer import StandIn, write_stand_in
 
 logger = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -88,6 +90,29 @@ class Lab:
         logger.info("unmeasured first run, %s", job.engine)
         if run_pass(job, self.folder / "pass").report is None:
             raise RunError(f"the first run of {job.engine} ran out of memory; ask for less")
+
+    def middle_of(
+        self, name: str, shape: tuple[int, int], stem: str, channels: int = 1, seed: int = 0
+    ) -> Path:
+        """Write the middle of a dataset's stand-in, with its true labels beside it.
+
+        Parameters
+        ----------
+        shape : (Y, X), pixels; cut to what the dataset has
+        stem : of the file
+
+        Raises
+        ------
+        DatasetError : there is no such dataset
+        """
+        data = dataset(name)
+        y, x = (
+            slice((whole - side) // 2, (whole - side) // 2 + side)
+            for whole, side in zip(data.shape, map(min, data.shape, shape), strict=True)
+        )
+        image = self.folder / f"{stem}.ome.tif"
+        write_stand_in(StandIn(data, seed, channels, (y, x)), image)
+        return image
 
     def ask(self, module: str, request: Json) -> Any:
         """Run a module of the workload on a request in a fresh process; its result, plain JSON.

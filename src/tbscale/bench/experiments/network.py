@@ -12,8 +12,6 @@ from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_la
 from tbscale.bench.experiments.winograd_points import POINTS, rounding
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job
-from tbscale.images.datasets import DATASETS
-from tbscale.images.standin.writer import StandIn, write_stand_in
 
 CANDIDATES = "tbscale.engine.workload.network_candidates"
 DATASET = "exemplar-001"
@@ -86,11 +84,6 @@ def note_candidates(lab: Lab, found: Json) -> None:
 
 def _run_once(lab: Lab, size_px: int) -> Json:
     """One small run, whose dataset and weights the record names."""
-    data = DATASETS[DATASET]
-    y0, x0 = ((side - size_px) // 2 for side in data.shape)
-    image = lab.folder / "crop.ome.tif"
-    write_stand_in(
-        StandIn(data, channels=1, crop=(slice(y0, y0 + size_px), slice(x0, x0 + size_px))), image
-    )
+    image = lab.middle_of(DATASET, (size_px, size_px), "crop")
     job = Job("tbscale-fast", str(image), 0, threads=all_threads(), warm_ups=0, repeats=1)
     return lab.run("whole-run", job)

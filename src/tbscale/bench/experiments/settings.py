@@ -14,9 +14,7 @@ from tbscale.bench.agreement import Comparison, LabelsOnDisk, compare_labels
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job, Scalar
-from tbscale.images.datasets import DATASETS
 from tbscale.images.open import open_plane
-from tbscale.images.standin.writer import StandIn, write_stand_in
 
 BASELINE = "default"
 
@@ -113,7 +111,7 @@ def measure_settings(request: SettingsRequest) -> Record:
         reports = []
         for group in request.groups():
             size_px = request.size_px if group.name == "native" else request.rescaled_px
-            image = _write(lab, group, size_px)
+            image = lab.middle_of(group.dataset, (size_px, size_px), group.name)
             reports.append(_run_group(lab, group, image, request.rounds))
         about = About(
             "settings", "exemplar-001", "stand-in", reports[0], "stock",
@@ -123,16 +121,6 @@ def measure_settings(request: SettingsRequest) -> Record:
             request.command,
         )  # fmt: skip
         return seal_experiment(about, lab)
-
-
-def _write(lab: Lab, group: Group, size_px: int) -> Path:
-    """A crop from the middle of a stand-in; its true labels lie beside it."""
-    data = DATASETS[group.dataset]
-    y0, x0 = ((side - size_px) // 2 for side in data.shape)
-    crop = (slice(y0, y0 + size_px), slice(x0, x0 + size_px))
-    image = lab.folder / f"{group.name}.ome.tif"
-    write_stand_in(StandIn(data, channels=1, crop=crop), image)
-    return image
 
 
 def _run_group(lab: Lab, group: Group, image: Path, rounds: int) -> Json:

@@ -19,7 +19,6 @@ from tbscale.engine.workload.job import Job
 from tbscale.errors import RunError
 from tbscale.images.datasets import DATASETS
 from tbscale.images.open import open_plane
-from tbscale.images.standin.writer import StandIn, write_stand_in
 
 FACTS = "tbscale.engine.workload.flow_facts"
 ITERATIONS = (25, 50, 100, 150, 200)
@@ -92,7 +91,8 @@ def measure_trust(request: TrustRequest) -> Record:
             reports.append(_look(lab, f"{one.name}/real", one.path, request.repeats))
             shape = open_plane(one.path, 0).shape
             for name in one.stand_ins:
-                image = _stand_in(lab, name, shape, request.seed)
+                stem = f"{name}-{shape[0]}x{shape[1]}"
+                image = lab.middle_of(name, shape, stem, seed=request.seed)
                 _look(lab, f"{one.name}/{name}", image, request.repeats)
         about = About(
             "trust", request.images[0].name, "real", reports[0], "stock",
@@ -101,16 +101,6 @@ def measure_trust(request: TrustRequest) -> Record:
             request.command,
         )  # fmt: skip
         return seal_experiment(about, lab)
-
-
-def _stand_in(lab: Lab, name: str, shape: tuple[int, int], seed: int) -> Path:
-    """The middle of a dataset's stand-in, of the shape of a real image."""
-    data = DATASETS[name]
-    y0, x0 = ((side - want) // 2 for side, want in zip(data.shape, shape, strict=True))
-    crop = (slice(y0, y0 + shape[0]), slice(x0, x0 + shape[1]))
-    image = lab.folder / f"{name}-{shape[0]}x{shape[1]}.ome.tif"
-    write_stand_in(StandIn(data, seed, 1, crop), image)
-    return image
 
 
 def _look(lab: Lab, subject: str, image: Path, repeats: int) -> Json:

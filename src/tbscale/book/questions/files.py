@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from tbscale.bench.schema import Record
 from tbscale.book import formats
-from tbscale.book.drawing import BLUE, INK, SOFT, Drawing, csv_of, finish, new_axes, styled
+from tbscale.book.drawing import Drawing
 from tbscale.book.markdown import number, table, text
 from tbscale.book.questions.measures import median_of, seconds_cell, summary_of
+from tbscale.book.questions.ranges import ranges_drawing
 from tbscale.book.shelf import Entry
 
 JOBS = {
@@ -44,25 +45,13 @@ def jobs_table(record: Record) -> str:
 
 def files_drawing(entry: Entry) -> Drawing:
     """The share of the codec's speed that each job reaches, with the range of the rounds."""
-    rows: list[tuple[object, ...]] = []
-    with styled():
-        figure, axes = new_axes(1.0 + 0.33 * len(JOBS))
-        for row, name in enumerate(JOBS):
-            share = summary_of(entry.record, "of-codec", f"job/{name}")
-            axes.plot([share.smallest, share.largest], [row, row], color=BLUE, linewidth=3)
-            axes.plot(share.median, row, "o", color=BLUE, markersize=7, zorder=3)
-            rows.append((name, share.median, share.smallest, share.largest))
-        axes.axvline(1, color=SOFT, linewidth=0.9, zorder=0)
-        axes.set_yticks(range(len(JOBS)), list(JOBS), color=INK)
-        axes.invert_yaxis()
-        axes.set_xlim(left=0)
-        axes.set_xlabel("speed, as a share of the codec's alone")
-        axes.tick_params(length=0)
-        csv = csv_of(("job", "share", "smallest", "largest"), rows)
-        alt = "Share of the codec's own speed. " + "; ".join(
-            f"{name} {formats.share(float(str(share)))}" for name, share, *_ in rows
-        )
-        return finish(figure, f"{entry.address}-files", alt, csv)
+    return ranges_drawing(
+        f"{entry.address}-files",
+        {name: summary_of(entry.record, "of-codec", f"job/{name}") for name in JOBS},
+        "speed, as a share of the codec's alone",
+        "Share of the codec's own speed.",
+        formats.share,
+    )
 
 
 def codecs_table(record: Record) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tbscale.bench.schema import Record
 from tbscale.bench.statistics import Summary
 from tbscale.book import formats
-from tbscale.book.drawing import BLUE, INK, ORANGE, SOFT, Drawing, csv_of, finish, new_axes, styled
+from tbscale.book.drawing import Drawing
 from tbscale.book.markdown import number, table, text
 from tbscale.book.questions.measures import (
     median_of,
@@ -13,6 +13,7 @@ from tbscale.book.questions.measures import (
     subjects_of,
     summary_of,
 )
+from tbscale.book.questions.ranges import ranges_drawing
 from tbscale.book.shelf import Entry
 
 REFERENCE, OURS = "reference", "winograd"
@@ -91,25 +92,11 @@ def points_table(record: Record) -> str:
 
 def network_drawing(entry: Entry) -> Drawing:
     """How many times as fast as the reference each candidate is, with the range of the rounds."""
-    record = entry.record
-    names = candidates(record)
-    rows: list[tuple[object, ...]] = []
-    with styled():
-        figure, axes = new_axes(1.0 + 0.33 * len(names))
-        for row, name in enumerate(names):
-            speedup = speedup_of(record, name)
-            colour = ORANGE if name == OURS else BLUE
-            axes.plot([speedup.smallest, speedup.largest], [row, row], color=colour, linewidth=3)
-            axes.plot(speedup.median, row, "o", color=colour, markersize=7, zorder=3)
-            rows.append((name, speedup.median, speedup.smallest, speedup.largest))
-        axes.axvline(1, color=SOFT, linewidth=0.9, zorder=0)
-        axes.set_yticks(range(len(names)), names, color=INK)
-        axes.invert_yaxis()
-        axes.set_xlim(left=0)
-        axes.set_xlabel("times as fast as Cellpose runs the network")
-        axes.tick_params(length=0)
-        csv = csv_of(("candidate", "speedup", "smallest", "largest"), rows)
-        alt = "Times as fast as Cellpose runs the network. " + "; ".join(
-            f"{name} {median:.2f}" for name, median, _, _ in rows
-        )
-        return finish(figure, f"{entry.address}-network", alt, csv)
+    return ranges_drawing(
+        f"{entry.address}-network",
+        {name: speedup_of(entry.record, name) for name in candidates(entry.record)},
+        "times as fast as Cellpose runs the network",
+        "Times as fast as Cellpose runs the network.",
+        "{:.2f}".format,
+        OURS,
+    )

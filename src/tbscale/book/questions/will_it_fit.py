@@ -9,8 +9,10 @@ from tbscale.book import formats
 from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line
 from tbscale.engine.grid import plan_tiles
-from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX
+from tbscale.engine.memory import DEFAULT_SHARE as DEFAULT_SHARE
+from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX, plan_segmentation
 from tbscale.engine.projection import Workload, project
+from tbscale.errors import BookError, BudgetError
 from tbscale.images.datasets import DATASETS
 
 GIB = 2**30
@@ -41,6 +43,15 @@ def projected_bytes(shape: tuple[int, int], core_px: int | None = None) -> int:
     grid = plan_tiles(shape, TILE_PX, OVERLAP)
     work = Workload(1, PIXEL_BYTES, cache_bytes, BATCH_SIZE)
     return project(shape, grid, core, work).peak_bytes
+
+
+def refusal(shape: tuple[int, int], budget_bytes: int) -> str:
+    """What a plan says of a budget that is too small. BookError where it is not."""
+    try:
+        plan_segmentation(shape, budget_bytes)
+    except BudgetError as error:
+        return str(error)
+    raise BookError(f"a plan of {shape} fits {budget_bytes} bytes; show a smaller budget")
 
 
 def needs_of(shape: tuple[int, int], stock: Line | None) -> Needs:

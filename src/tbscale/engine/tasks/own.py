@@ -8,14 +8,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from tbscale.engine.blocks import Block, Region, shape_of, widen
+from tbscale.engine.blocks import Region, shape_of
 from tbscale.engine.kernels.choice import Kernels, choose_kernels
 from tbscale.engine.kernels.flow_qc import pixels_by_label
 from tbscale.engine.kernels.seeds import RIVAL_PX
 from tbscale.engine.owned import Owned, OwnedStore
 from tbscale.engine.scratch import Flows, SinkStore
 from tbscale.engine.seed_order import RankedSeeds
-from tbscale.engine.tasks.task import Piece, pieces_in
+from tbscale.engine.tasks.place import Place
+from tbscale.engine.tasks.task import Piece
 from tbscale.steps import StepClock
 
 
@@ -25,17 +26,13 @@ class OwnTask:
 
     Attributes
     ----------
-    halo_px : see `SeedTask`
-    blocks : all blocks of the plane
+    place : the block, with a halo for its seeds
     seeds : all seeds of the plane, in the order in which they win
     check_flows : whether the flow error of each cell is wanted
-    plane_shape, plain : see `FollowTask`
+    plain : see `FollowTask`
     """
 
-    block: Block
-    halo_px: int
-    blocks: tuple[Block, ...]
-    plane_shape: tuple[int, int]
+    place: Place
     flows: Flows
     sinks: SinkStore
     seeds: RankedSeeds
@@ -46,26 +43,25 @@ class OwnTask:
     @property
     def reads(self) -> tuple[Piece, ...]:
         """Sinks of all blocks that the region meets, every block's seeds, and the flow."""
-        region = widen(self.block.core, self.halo_px, self.plane_shape)
-        seeds = tuple(Piece("seeds", block.index) for block in self.blocks)
-        flow = (Piece("flow", region[0].stop),) if self.check_flows else ()
-        return (*pieces_in("sinks", region, self.blocks), *seeds, *flow)
+        seeds = tuple(Piece("seeds", block.index) for block in self.place.blocks)
+        flow = (Piece("flow", self.place.region[0].stop),) if self.check_flows else ()
+        return (*self.place.sinks, *seeds, *flow)
 
     @property
     def leaves(self) -> Piece:
         """Cells of the core."""
-        return Piece("cells", self.block.index)
+        return Piece("cells", self.place.block.index)
 
     def is_done(self) -> bool:
         """Whether the cells are stored."""
-        return self.owned.has(self.block.index)
+        return self.owned.has(self.place.block.index)
 
     def run(self, clock: StepClock) -> None:
         """Label, measure, check and store."""
         cells = own_block(
-            widen(self.block.core, self.halo_px, self.plane_shape),
-            self.block.core,
-            self.plane_shape,
+            self.place.region,
+            self.place.block.core,
+            self.place.plane_shape,
             self.sinks,
             self.seeds,
             self.flows,
@@ -74,7 +70,7 @@ class OwnTask:
             clock,
         )
         with clock.step("write"):
-            self.owned.write(self.block.index, cells)
+            self.owned.write(self.place.block.index, cells)
 
 
 def own_block(

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from cellpose.models import CellposeModel
@@ -100,6 +101,42 @@ def command_of(options: argparse.Namespace) -> str:
     return " ".join(words)
 
 
+def begin(trainer: Trainer, checkpoint: Path, start: str | None) -> None:
+    """Continue from a checkpoint, or begin with the weights that are asked for.
+
+    Raises
+    ------
+    RunError : the checkpoint is of another training
+    """
+    weights = resolve_model(start) if start else None
+    if checkpoint.is_file():
+        trainer.load(checkpoint)
+        if weights is not None and weights.sha256 != trainer.started_from:
+            raise RunError(
+                f"{checkpoint} did not start from {start}; pass another --work, or no --start"
+            )
+        logger.info("continuing at step %d of %d", trainer.done, trainer.settings.steps)
+    elif weights is not None:
+        trainer.start_from(weights)
+        logger.info("starting from %s, sha256 %s", weights.name, weights.sha256)
+
+
+def facts_of(trainer: Trainer, options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
+    """What the weights were made of, JSON values; `names` are the real training images."""
+    pairs = find_pairs(options.images) if options.images else []
+    return {
+        "settings": asdict(trainer.settings),
+        "wall_s": trainer.wall_s,
+        "synthetic_images": options.synthetic,
+        "real_share": REAL_SHARE if names else 0.0,
+        "started_from": trainer.started_from,
+        "real_training_images": names,
+        "real_test_images": [path.stem for path, _ in pairs if role_of(path.stem) == "test"],
+        "torch": torch.__version__,
+        "command": command_of(options),
+    }
+
+
 def main(arguments: list[str]) -> None:
     """Train, validate, write the weights and what they were made of."""
     options = parse(arguments)
@@ -113,44 +150,15 @@ def main(arguments: list[str]) -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"
     trainer = Trainer(settings)
-    if checkpoint.is_file():
-        trainer.load(checkpoint)
-        wanted = resolve_model(options.start).sha256 if options.start else trainer.started_from
-        if wanted != trainer.started_from:
-            raise RunError(
-                f"{checkpoint} did not start from {options.start}; "
-                "pass another --work, or no --start"
-            )
-        logger.info("continuing at step %d of %d", trainer.done, settings.steps)
-    elif options.start:
-        start = resolve_model(options.start)
-        trainer.start_from(start)
-        logger.info("starting from %s, sha256 %s", start.name, start.sha256)
+    begin(trainer, checkpoint, options.start)
     pools, names = load_pools(options.images, options.synthetic)
     losses = train(trainer, pools, checkpoint)
     ap = validate(trainer, options.images, options.validate)
     logger.info("validation AP at IoU 0.5, 0.75, 0.9: %s", ap)
     out = options.out or options.work / "nuclear.safetensors"
     pack(trainer.average.state_dict(), out)
-    held_out = (
-        [p.stem for p, _ in find_pairs(options.images) if role_of(p.stem) == "test"]
-        if options.images
-        else []
-    )
-    facts = {
-        "weights_sha256": file_sha256(out),
-        "settings": asdict(settings),
-        "wall_s": trainer.wall_s,
-        "losses": losses,
-        "synthetic_images": options.synthetic,
-        "real_share": REAL_SHARE if names else 0.0,
-        "started_from": trainer.started_from,
-        "real_training_images": names,
-        "real_test_images": held_out,
-        "validation_ap": ap,
-        "torch": torch.__version__,
-        "command": command_of(options),
-    }
+    measured = {"weights_sha256": file_sha256(out), "losses": losses, "validation_ap": ap}
+    facts = facts_of(trainer, options, names) | measured
     out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
     logger.info("wrote %s, %d bytes", out, out.stat().st_size)
 

@@ -46,7 +46,6 @@ Job = Callable[[], object]
 ROWS_AT_ONCE = 64  # as the engine reads
 CORE_PX = 2048  # as the engine writes
 CHUNK_PX = 1024
-SMALLEST_LEVEL_PX = CHUNK_PX
 SHUFFLED = "blosc-zstd"
 CODECS = ("none", "zstd-1", "zstd-3", "deflate-6", "blosc-lz4", SHUFFLED)
 
@@ -61,7 +60,7 @@ def chunks_of(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def levels_of(labels: Labels) -> Iterator[Labels]:
     """The levels of a pyramid, each every second pixel of the one before."""
     yield labels
-    while max(labels.shape) > SMALLEST_LEVEL_PX:
+    while max(labels.shape) > CHUNK_PX:
         labels = labels[::2, ::2]
         yield labels
 
@@ -117,7 +116,7 @@ class Bench:
     def encode(self, code: Callable[[Labels], bytes]) -> Job:
         """The chunks of every level, encoded to memory."""
         chunks = [chunk for level in levels_of(self.labels) for chunk in chunks_of(level)]
-        return lambda: each(lambda chunk: _drop(code(chunk)), chunks)
+        return lambda: each(code, chunks)
 
     def table(self) -> None:
         """Shapes of all cells and their means in one channel."""
@@ -147,10 +146,6 @@ class _InMemory:
 
     def read(self, y: slice, x: slice) -> Labels:
         return self.labels[y, x]
-
-
-def _drop(_: bytes) -> None:
-    """What was made is not needed."""
 
 
 def _zstd(chunk: Labels) -> bytes:

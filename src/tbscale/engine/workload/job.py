@@ -13,6 +13,15 @@ Scalar = str | bool | int | float | None
 INSTRUMENTS = ("plain", "scalene", "line_profiler")
 
 
+def check_repeats(repeats: int, warm_ups: int) -> None:
+    """RunError where nothing would be measured."""
+    if repeats < 1 or warm_ups < 0:
+        raise RunError(
+            f"{repeats} repeats after {warm_ups} warm-ups measure nothing; "
+            "pass at least 1 repeat and 0 warm-ups"
+        )
+
+
 @dataclass(frozen=True)
 class Job:
     """One pass over one region of one plane.

@@ -16,11 +16,10 @@ import psutil
 from tbscale.engine.workload.engines import Prepared, Segmentation, prepare
 from tbscale.engine.workload.image import image_facts
 from tbscale.engine.workload.instruments import instrument
-from tbscale.engine.workload.job import Job
+from tbscale.engine.workload.job import Job, check_repeats
 from tbscale.engine.workload.labels import label_facts, write_labels
 from tbscale.engine.workload.sampler import RssSampler, step_peaks, thin_samples, thin_spans
 from tbscale.engine.workload.threads import fix_threads, thread_facts
-from tbscale.errors import RunError
 from tbscale.steps import StepClock
 
 logger = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ def run_job(job: Job) -> Json:
 
     Memory is read before labels are counted and pixels hashed, and neither is timed.
     """
-    check_repeats(job)
+    check_repeats(job.repeats, job.warm_ups)
     started = time.perf_counter()
     prepared = prepare(job)
     fix_threads(job.threads)
@@ -50,15 +49,6 @@ def run_job(job: Job) -> Json:
         "settings": prepared.settings,
     }
     return report | _outcome(job, segmentation)
-
-
-def check_repeats(job: Job) -> None:
-    """RunError where nothing would be measured."""
-    if job.repeats < 1 or job.warm_ups < 0:
-        raise RunError(
-            f"{job.repeats} repeats after {job.warm_ups} warm-ups measure nothing; "
-            "pass at least 1 repeat and 0 warm-ups"
-        )
 
 
 def peak_rss_bytes() -> int:
