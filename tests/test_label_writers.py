@@ -3,6 +3,7 @@
 import errno
 import json
 import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from tbscale.errors import ImageError, RunError
 from tbscale.images.labels_out import open_label_writer, partial_path
+from tbscale.images.labels_out.chunks import LabelChunks
 from tbscale.images.labels_out.ome_tiff import LARGEST_CLASSIC_BYTES
 from tbscale.images.labels_out.spool import LabelSpool
 from tbscale.images.open import open_image, open_plane
@@ -39,6 +41,10 @@ def blocks(shape: tuple[int, int], core_px: int) -> list[tuple[slice, slice]]:
         for y in range(0, shape[0], core_px)
         for x in range(0, shape[1], core_px)
     ]
+
+
+def whole(level: LabelChunks) -> tuple[slice, slice]:
+    return slice(0, level.shape[0]), slice(0, level.shape[1])
 
 
 def read_levels(path: Path) -> list[np.ndarray]:
@@ -243,7 +249,7 @@ def test_a_pyramid_is_rebuilt_when_labels_change(tmp_path: Path) -> None:
     spool.write(ALL, ALL, np.full((64, 64), 5, np.uint32))
     spool.build_pyramid()
     spool.write(ALL, ALL, np.zeros((64, 64), np.uint32))
-    assert all(not np.asarray(level[:]).any() for level in spool.build_pyramid())
+    assert all(not level.read(*whole(level)).any() for level in spool.build_pyramid())
 
 
 def test_a_new_writer_forgets_the_unfinished_one(tmp_path: Path) -> None:
@@ -337,13 +343,45 @@ def test_a_full_disk_is_one_sentence_and_resumes(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("zarr.storage._local._put", full)
+        patch.setattr(Path, "write_bytes", full)
         with pytest.raises(RunError, match="no room is left") as caught:
             writer.write(ALL, ALL, labels)
         assert "\n" not in str(caught.value)
     writer.write(ALL, ALL, labels)
     writer.finish()
     assert np.array_equal(read_levels(path)[0], labels)
+
+
+def test_zarr_reads_the_chunks_that_were_written_here(tmp_path: Path) -> None:
+    labels = cells(70, 50)
+    spool = LabelSpool(tmp_path / "spool", labels.shape, 32)
+    for y, x in blocks(labels.shape, 30):
+        spool.write(y, x, labels[y, x])
+    assert np.array_equal(np.asarray(spool.group["0"]), labels)
+    spool.merge(slice(30, 40), slice(0, 50), np.zeros((10, 50), np.uint32))
+    assert np.array_equal(np.asarray(spool.group["0"]), labels)
+
+
+def test_labels_of_zeros_leave_no_chunk(tmp_path: Path) -> None:
+    spool = LabelSpool(tmp_path / "spool", (64, 64), 32)
+    spool.write(ALL, ALL, np.full((64, 64), 5, np.uint32))
+    spool.write(slice(0, 32), ALL, np.zeros((32, 64), np.uint32))
+    stored = sorted(
+        path.relative_to(tmp_path / "spool" / "0" / "c").as_posix()
+        for path in (tmp_path / "spool" / "0" / "c").rglob("*")
+        if path.is_file()
+    )
+    assert stored == ["1/0", "1/1"]
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: b"no code" + raw])
+def test_a_damaged_chunk_is_one_sentence(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    spool = LabelSpool(tmp_path / "spool", (32, 32), 32)
+    spool.write(ALL, ALL, cells(32, 32))
+    chunk = tmp_path / "spool" / "0" / "c" / "0" / "0"
+    chunk.write_bytes(damage(chunk.read_bytes()))
+    with pytest.raises(ImageError, match="--restart"):
+        spool.read(ALL, ALL)
 
 
 # --- size ---

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
 
 import psutil
 
@@ -41,11 +39,3 @@ def default_budget_bytes() -> int:
     if limit is not None:
         free = min(free, limit)
     return int(free * DEFAULT_SHARE)
-
-
-def give_back_freed() -> None:
-    """Give freed memory back to the system, where the C library can: glibc keeps it otherwise."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)

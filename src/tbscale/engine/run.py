@@ -9,13 +9,13 @@ from functools import partial
 from math import prod
 from pathlib import Path
 
+from tbscale.engine.allocator import keep_freed
 from tbscale.engine.blocks import own_halo_px, plan_blocks, shape_of
 from tbscale.engine.cells import Rules
 from tbscale.engine.frame import pad_rows, read_normalised, read_scaled
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.kernels.seeds import REACH_PX
-from tbscale.engine.memory import give_back_freed
 from tbscale.engine.network import Network
 from tbscale.engine.normalise import Limits, intensity_limits
 from tbscale.engine.owned import OwnedStore
@@ -91,12 +91,12 @@ def network_step(
     planes = [cache_chunks(plane, row_of_chunks_bytes(plane)) for plane in planes]
     with clock.step("normalise"):
         limits = [intensity_limits(plane) for plane in planes]
-    stream = flow_rows(planes, limits, network, settings, flows.rows_done, clock)
-    for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):
-        with clock.step("write"):
-            flows.append(rows, settings.cellprob_threshold)
-    del stream
-    give_back_freed()  # of the network's arrays
+    with keep_freed():
+        stream = flow_rows(planes, limits, network, settings, flows.rows_done, clock)
+        for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):
+            with clock.step("write"):
+                flows.append(rows, settings.cellprob_threshold)
+        del stream
 
 
 def row_count(rows: Rows) -> int:

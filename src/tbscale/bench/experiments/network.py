@@ -75,6 +75,8 @@ def note_candidates(lab: Lab, found: Json) -> None:
         lab.note("ready", name, one["ready_s"], "s", "local")
         lab.note("largest-error", name, one["largest_error"], "1")
         lab.note("rms-error", name, one["rms_error"], "1")
+        for faults in one["faults"]:
+            lab.note("page-faults", name, faults, "count", "local")
         for round_, seconds in enumerate(one["tile_s"]):
             lab.note("tile", name, seconds, "s", "local")
             if base is not None:

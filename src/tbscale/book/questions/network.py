@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from tbscale.bench.schema import Record
 from tbscale.bench.statistics import Summary
 from tbscale.book import formats
@@ -12,6 +14,7 @@ from tbscale.book.questions.measures import (
     seconds_cell,
     subjects_of,
     summary_of,
+    values_of,
 )
 from tbscale.book.questions.ranges import ranges_drawing
 from tbscale.book.shelf import Entry
@@ -19,6 +22,7 @@ from tbscale.book.shelf import Entry
 REFERENCE, OURS = "reference", "winograd"
 WORDS = {
     "reference": "as Cellpose runs it: torch, oneDNN's layout",
+    "reference-memory-kept": "the same, freed memory kept: what `exact` does",
     "winograd": "`tbscale`, network `fast`: Winograd convolutions",
     "channels-last": "torch, `channels_last`",
     "channels-last-bfloat16": "torch, `channels_last`, bfloat16",
@@ -53,6 +57,12 @@ def verdict_of(speedup: Summary) -> str:
     return "slower" if speedup.largest < 1 else "within the spread"
 
 
+def faults_cell(record: Record, name: str) -> str:
+    """Pages that the system handed out during a batch; a dash in records that did not count."""
+    faults = values_of(record, "page-faults", name)
+    return formats.count(round(statistics.median(faults))) if faults else "–"
+
+
 def network_table(record: Record) -> str:
     """One row a candidate: a tile's time, its ratio to the reference, start, and rounding."""
     rows = []
@@ -67,6 +77,7 @@ def network_table(record: Record) -> str:
                 "–" if name == REFERENCE else verdict_of(speedup),
                 formats.seconds(median_of(record, "ready", name)),
                 f"{median_of(record, 'largest-error', name):.1e}",
+                faults_cell(record, name),
             ]
         )
     return table(
@@ -77,6 +88,7 @@ def network_table(record: Record) -> str:
             text("so it is"),
             number("until the first batch"),
             number("largest error"),
+            number("page faults of a batch"),
         ],
         rows,
     )

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from tbscale.engine.allocator import keep_freed
 from tbscale.engine.training.augment import Pool, draw_batch
 from tbscale.engine.weights import Weights, read_state
 from tbscale.errors import RunError
@@ -177,12 +178,13 @@ def train(trainer: Trainer, pools: list[Pool], checkpoint: Path) -> list[tuple[i
     recent: list[float] = []
     total = trainer.settings.steps
     started = time.perf_counter() - trainer.wall_s
-    for _ in tqdm(range(trainer.done, total), initial=trainer.done, total=total, unit="batch"):
-        recent.append(trainer.step(pools))
-        trainer.wall_s = time.perf_counter() - started
-        if trainer.done % 100 == 0 or trainer.done == total:
-            losses.append((trainer.done, float(np.mean(recent))))
-            logger.info("step %d of %d, loss %.4f", trainer.done, total, losses[-1][1])
-            recent.clear()
-            trainer.save(checkpoint)
+    with keep_freed():
+        for _ in tqdm(range(trainer.done, total), initial=trainer.done, total=total, unit="batch"):
+            recent.append(trainer.step(pools))
+            trainer.wall_s = time.perf_counter() - started
+            if trainer.done % 100 == 0 or trainer.done == total:
+                losses.append((trainer.done, float(np.mean(recent))))
+                logger.info("step %d of %d, loss %.4f", trainer.done, total, losses[-1][1])
+                recent.clear()
+                trainer.save(checkpoint)
     return losses

@@ -4,14 +4,16 @@
 
 The request is {"candidates": [...], "tiles": 8, "tile_px": 224, "rounds": 5, "threads": 2}; an
 empty list means all. Each round gives every candidate the same batch once. Errors are those of the
-output against the network in float64, relative to its largest value. Runtimes that are not
-installed are left out and named: `pip install 'tbscale[runtimes]'`.
+output against the network in float64, relative to its largest value. Page faults are those of the
+timed batch. Runtimes that are not installed are left out and named: `pip install
+'tbscale[runtimes]'`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -24,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils import mkldnn
 
+from tbscale.engine.allocator import can_keep_freed, keep_freed
 from tbscale.engine.network import FastNetwork, TorchNetwork, has_compiler
 from tbscale.engine.weights import EMBEDDED, load_model, resolve_model
 from tbscale.engine.workload.threads import fix_threads
@@ -34,6 +37,7 @@ Floats = NDArray[np.float32]
 Run = Callable[[Floats], Floats]
 
 REFERENCE = "reference"
+KEPT = "reference-memory-kept"
 SEED = 11
 CHECKED_TILES = 2  # the network in float64 is slow
 
@@ -138,6 +142,7 @@ def candidates(tiles: Floats, threads: int) -> dict[str, tuple[Callable[[], Run]
     """Every candidate: how to make it, and the package or tool it needs beyond ours."""
     return {
         REFERENCE: (reference, None),
+        KEPT: (reference, "glibc"),
         "winograd": (lambda: FastNetwork(resolve_model(EMBEDDED)), None),
         "channels-last": (by_torch(False, False), None),
         "channels-last-bfloat16": (by_torch(True, False), None),
@@ -154,6 +159,8 @@ def is_here(need: str | None) -> bool:
     """Whether what a candidate needs is installed."""
     if need is None:
         return True
+    if need == "glibc":
+        return can_keep_freed()
     return has_compiler() if need == "compiler" else importlib.util.find_spec(need) is not None
 
 
@@ -162,6 +169,22 @@ def in_float64(tiles: Floats) -> NDArray[np.float64]:
     net = _OutputAlone().double()
     with torch.no_grad():
         return np.asarray(net(torch.from_numpy(tiles).double()).numpy(), np.float64)
+
+
+def time_batch(run: Run, tiles: Floats) -> tuple[float, int]:
+    """Seconds a tile and page faults of one batch."""
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    started = time.perf_counter()
+    run(tiles)
+    tile_s = (time.perf_counter() - started) / len(tiles)
+    return tile_s, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+
+
+def time_kept(run: Run, tiles: Floats) -> tuple[float, int]:
+    """The same where freed memory is kept, after a batch that has filled it."""
+    with keep_freed():
+        run(tiles)
+        return time_batch(run, tiles)
 
 
 def time_all(request: Json) -> Json:
@@ -186,12 +209,13 @@ def time_all(request: Json) -> Json:
             "largest_error": float(error.max() / np.abs(exact).max()),
             "rms_error": float(np.sqrt((error**2).mean()) / np.abs(exact).max()),
             "tile_s": [],
+            "faults": [],
         }
     for _ in range(request["rounds"]):
         for name, run in runs.items():
-            started = time.perf_counter()
-            run(tiles)
-            found[name]["tile_s"].append((time.perf_counter() - started) / len(tiles))
+            tile_s, faults = (time_kept if name == KEPT else time_batch)(run, tiles)
+            found[name]["tile_s"].append(tile_s)
+            found[name]["faults"].append(faults)
     return {"candidates": found, "left_out": left_out}
 
 

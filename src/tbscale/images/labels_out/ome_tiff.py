@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import zarr
 
-from tbscale.images.labels_out.spool import Labels
-from tbscale.images.workers import worker_count
+from tbscale.images.labels_out.chunks import LabelChunks, Labels
+from tbscale.images.workers import ahead, worker_count
 
 LARGEST_CLASSIC_BYTES = 2**32 - 2**26  # a classic TIFF addresses 4 GiB; leave room for its index
 BUFFERED_CHUNKS = 4
@@ -21,7 +20,7 @@ BUFFERED_CHUNKS = 4
 
 def stream_ome_tiff(
     path: Path,
-    levels: list[zarr.Array[Any]],
+    levels: list[LabelChunks],
     chunk_px: int,
     pixel_size_um: tuple[float, float] | None,
     provenance: Mapping[str, Any],
@@ -29,7 +28,7 @@ def stream_ome_tiff(
     """Write levels, full resolution first, as deflate-compressed tiles.
 
     Deflate, because every reader of TIFF has it. BigTIFF where the labels might not fit 4 GiB.
-    Memory: `BUFFERED_CHUNKS` chunks.
+    Memory: `BUFFERED_CHUNKS` chunks, and two for each worker.
     """
     total_bytes = sum(prod(level.shape) * 4 for level in levels)
     with tifffile.TiffWriter(path, ome=True, bigtiff=total_bytes > LARGEST_CLASSIC_BYTES) as tif:
@@ -53,14 +52,16 @@ def stream_ome_tiff(
             )
 
 
-def _chunks(level: zarr.Array[Any], chunk_px: int) -> Iterator[Labels]:
-    """Every chunk, row by row, each of full size: 0 beyond the border."""
-    for y in range(0, level.shape[0], chunk_px):
-        for x in range(0, level.shape[1], chunk_px):
-            inside = np.asarray(level[y : y + chunk_px, x : x + chunk_px])
-            chunk = np.zeros((chunk_px, chunk_px), np.uint32)
-            chunk[: inside.shape[0], : inside.shape[1]] = inside
-            yield chunk
+def _chunks(level: LabelChunks, chunk_px: int) -> Iterator[Labels]:
+    """Every chunk, row by row, each of full size: 0 beyond the border; the next ones meanwhile."""
+    height, width = level.shape
+
+    def full(piece: tuple[slice, slice]) -> Labels:
+        inside = level.read(*piece)
+        missing = [(0, chunk_px - side) for side in inside.shape]
+        return np.pad(inside, missing) if any(after for _, after in missing) else inside
+
+    return ahead(full, level.pieces(slice(0, height), slice(0, width)))
 
 
 def _metadata(

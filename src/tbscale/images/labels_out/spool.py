@@ -17,15 +17,12 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
 from tbscale.errors import ImageError, RunError
+from tbscale.images.labels_out.chunks import LITTER, LabelChunks, Labels
 from tbscale.images.plane import region_bounds
 from tbscale.images.workers import each
-
-Labels = NDArray[np.uint32]
-Pixels = zarr.Array[Any]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -72,26 +69,9 @@ class LabelSpool:
             self.group = zarr.open_group(LocalStore(directory), mode="a", zarr_format=3)
             self.labels = self._level("0", shape)
 
-    def _level(self, name: str, shape: tuple[int, int]) -> Pixels:
-        """The array of a level, as it is, or made."""
-        if name not in self.group:
-            return self.group.create_array(
-                name,
-                shape=shape,
-                dtype="uint32",
-                chunks=(min(self.chunk_px, shape[0]), min(self.chunk_px, shape[1])),
-                compressors=ZstdCodec(level=1),
-                fill_value=0,
-                dimension_names=("y", "x"),
-            )
-        found = self.group[name]
-        chunks = min(self.chunk_px, shape[0]), min(self.chunk_px, shape[1])
-        if not isinstance(found, zarr.Array) or (found.shape, found.chunks) != (shape, chunks):
-            raise ImageError(
-                f"{self.directory} holds labels of another shape or other chunks than "
-                f"{shape[0]} x {shape[1]} in {chunks[0]} x {chunks[1]}; remove it to start again"
-            )
-        return found
+    def _level(self, name: str, shape: tuple[int, int]) -> LabelChunks:
+        """A level, as it is, or made."""
+        return LabelChunks(self.group, self.directory, name, shape, self.chunk_px)
 
     def write(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Replace the labels of a region."""
@@ -106,47 +86,29 @@ class LabelSpool:
         new = as_labels(labels, (y1 - y0, x1 - x0))
         if new.size == 0:
             return
-        height, width = self.labels.chunks
-        pieces = [
-            (
-                slice(max(y0, top), min(y1, top + height)),
-                slice(max(x0, left), min(x1, left + width)),
-            )
-            for top in range(y0 - y0 % height, y1, height)
-            for left in range(x0 - x0 % width, x1, width)
-        ]
+        pieces = list(self.labels.pieces(slice(y0, y1), slice(x0, x1)))
 
         def put(piece: tuple[slice, slice]) -> None:
             rows, columns = piece
             part = new[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
-            self._put_in_chunk(rows, columns, part, keep)
+            if not keep or part.any():
+                self.labels.put(rows, columns, part, keep)
 
         with self._lock, told_if_full(self.directory):
             each(put, pieces, "write")
 
-    def _put_in_chunk(self, rows: slice, columns: slice, new: Labels, keep: bool) -> None:
-        """Change one chunk; a chunk a worker keeps the memory small for any region."""
-        if keep and not new.any():
-            return
-        if keep:
-            old = np.asarray(self.labels[rows, columns])
-            new = np.where(new == 0, old, new)
-        self.labels[rows, columns] = new
-
     def read(self, y: slice, x: slice) -> Labels:
         """The labels written to a region so far, 0 where none were."""
         y0, y1, x0, x1 = region_bounds(self.shape, y, x)
-        if y0 == y1 or x0 == x1:
-            return np.zeros((y1 - y0, x1 - x0), np.uint32)
         with self._lock:
-            return np.asarray(self.labels[y0:y1, x0:x1], dtype=np.uint32)
+            return self.labels.read(slice(y0, y1), slice(x0, x1))
 
-    def build_pyramid(self) -> list[Pixels]:
+    def build_pyramid(self) -> list[LabelChunks]:
         """Halve until one chunk holds the plane; every id survives or vanishes, none is mixed.
 
         Each level takes every second pixel of the one before, in both directions, so pixel i of
-        level n is pixel 2**n * i of level 0. Memory: four
-        chunks and their compressed bytes for each worker.
+        level n is pixel 2**n * i of level 0. Memory: five chunks and their compressed bytes for
+        each worker.
         """
         levels = [self.labels]
         while max(levels[-1].shape) > self.chunk_px:
@@ -156,24 +118,24 @@ class LabelSpool:
             with told_if_full(self.directory):
                 _halve(above, below)
             levels.append(below)
-        for litter in self.directory.rglob("*.partial"):  # of a writer that was killed
+        for litter in self.directory.rglob(f"*{LITTER}"):
             litter.unlink()
         return levels
 
 
-def _halve(above: Pixels, below: Pixels) -> None:
+def _halve(above: LabelChunks, below: LabelChunks) -> None:
     """Fill `below` with every second pixel of `above`, one chunk of `below` at a time."""
-    rows, columns = below.chunks
+    height, width = above.shape
 
-    def halve(corner: tuple[int, int]) -> None:
-        y, x = corner
-        area = np.asarray(above[2 * y : 2 * (y + rows), 2 * x : 2 * (x + columns)])
-        below[y : y + rows, x : x + columns] = area[::2, ::2]
+    def halve(piece: tuple[slice, slice]) -> None:
+        rows, columns = piece
+        area = above.read(
+            slice(2 * rows.start, min(2 * rows.stop, height)),
+            slice(2 * columns.start, min(2 * columns.stop, width)),
+        )
+        below.put(rows, columns, area[::2, ::2])
 
-    each(
-        halve,
-        [(y, x) for y in range(0, below.shape[0], rows) for x in range(0, below.shape[1], columns)],
-    )
+    each(halve, list(below.pieces(slice(0, below.shape[0]), slice(0, below.shape[1]))))
 
 
 def as_labels(labels: NDArray[Any], shape: tuple[int, int]) -> Labels:

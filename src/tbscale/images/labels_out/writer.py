@@ -11,9 +11,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
+from tbscale.images.labels_out.chunks import Labels
 from tbscale.images.labels_out.ome_tiff import stream_ome_tiff
 from tbscale.images.labels_out.ome_zarr import write_metadata
-from tbscale.images.labels_out.spool import Labels, LabelSpool, told_if_full
+from tbscale.images.labels_out.spool import LabelSpool, told_if_full
 
 ZARR_ENDINGS = (".zarr",)  # .ome.zarr too
 TIFF_ENDINGS = (".tif", ".tiff")  # .ome.tif and .ome.tiff too

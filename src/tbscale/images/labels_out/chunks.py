@@ -1,0 +1,143 @@
+"""The chunks of one level of labels, each a file of a Zarr array, encoded and decoded here.
+
+Zarr writes the array's metadata and reads it like any other. Its own way to a chunk goes through
+an event loop and its threads, which takes longer than the codec does on labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from tbscale.errors import ImageError
+
+Labels = NDArray[np.uint32]
+Region = tuple[slice, slice]
+LEVEL = 1
+LITTER = ".partial"  # of a chunk that was being written when its process was killed
+
+
+class LabelChunks:
+    """A level of labels on disk, uint32 (Y, X); absent chunks are 0.
+
+    Different chunks may be written by different threads at the same time; one chunk by one.
+
+    Parameters
+    ----------
+    group, name : where the Zarr array is, or is made
+    directory : of the group
+    shape, chunk_px : (Y, X) and the side of a chunk, pixels; no chunk is larger than the level
+
+    Raises
+    ------
+    ImageError : there is an array of another shape or other chunks
+    """
+
+    def __init__(
+        self, group: zarr.Group, directory: Path, name: str, shape: tuple[int, int], chunk_px: int
+    ) -> None:
+        self.shape = shape
+        self.chunks = min(chunk_px, shape[0]), min(chunk_px, shape[1])
+        self._directory = directory / name / "c"
+        found: Any = group[name] if name in group else self._make(group, name)
+        if not isinstance(found, zarr.Array) or (found.shape, found.chunks) != (shape, self.chunks):
+            raise ImageError(
+                f"{directory} holds labels of another shape or other chunks than {shape[0]} x "
+                f"{shape[1]} in {self.chunks[0]} x {self.chunks[1]}; remove it to start again"
+            )
+
+    def _make(self, group: zarr.Group, name: str) -> zarr.Array[Any]:
+        return group.create_array(
+            name,
+            shape=self.shape,
+            dtype="uint32",
+            chunks=self.chunks,
+            compressors=ZstdCodec(level=LEVEL),
+            fill_value=0,
+            dimension_names=("y", "x"),
+        )
+
+    def pieces(self, y: slice, x: slice) -> Iterator[Region]:
+        """Cut a region of the plane at the borders of chunks."""
+        height, width = self.chunks
+        for top in range(y.start - y.start % height, y.stop, height):
+            for left in range(x.start - x.start % width, x.stop, width):
+                yield (
+                    slice(max(y.start, top), min(y.stop, top + height)),
+                    slice(max(x.start, left), min(x.stop, left + width)),
+                )
+
+    def read(self, y: slice, x: slice) -> Labels:
+        """The labels of a region, which must lie inside the plane."""
+        out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
+        for rows, columns in self.pieces(y, x):
+            chunk = self._load(self._path(rows, columns))
+            if chunk is not None:
+                inside = self._inside(rows, columns)
+                out[_within(rows, y.start), _within(columns, x.start)] = chunk[inside]
+        return out
+
+    def put(self, rows: slice, columns: slice, new: Labels, keep: bool = False) -> None:
+        """Replace the labels of a region inside one chunk.
+
+        Parameters
+        ----------
+        keep : leave the pixels where `new` is 0
+        """
+        inside, path = self._inside(rows, columns), self._path(rows, columns)
+        if new.shape == self.chunks and not keep:
+            self._store(path, np.ascontiguousarray(new))
+            return
+        old = self._load(path)
+        chunk = np.zeros(self.chunks, np.uint32) if old is None else old
+        chunk[inside] = np.where(new == 0, chunk[inside], new) if keep else new
+        self._store(path, chunk)
+
+    def _path(self, rows: slice, columns: slice) -> Path:
+        height, width = self.chunks
+        return self._directory / str(rows.start // height) / str(columns.start // width)
+
+    def _inside(self, rows: slice, columns: slice) -> Region:
+        """Where a region of the plane lies in its chunk."""
+        height, width = self.chunks
+        return (
+            _within(rows, rows.start - rows.start % height),
+            _within(columns, columns.start - columns.start % width),
+        )
+
+    def _load(self, path: Path) -> Labels | None:
+        """A chunk that may be changed, or None where none was written."""
+        try:
+            stored = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        out = np.empty(self.chunks, np.uint32)
+        try:
+            decoded = imagecodecs.zstd_decode(stored, out=out.data.cast("B"))
+        except imagecodecs.ZstdError as error:
+            raise ImageError(f"{path} is damaged; start again with --restart") from error
+        if len(decoded) != out.nbytes:
+            raise ImageError(f"{path} is damaged; start again with --restart")
+        return out
+
+    def _store(self, path: Path, chunk: Labels) -> None:
+        """Write a chunk, complete or not at all; one of zeros is no file."""
+        if not chunk.any():
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + LITTER)
+        raw: Any = chunk.data  # any buffer will do, though the stubs ask for bytes
+        partial.write_bytes(imagecodecs.zstd_encode(raw, LEVEL))
+        partial.replace(path)
+
+
+def _within(span: slice, start: int) -> slice:
+    return slice(span.start - start, span.stop - start)
