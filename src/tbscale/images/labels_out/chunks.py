@@ -6,6 +6,7 @@ an event loop and its threads, which takes longer than the codec does on labels.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,22 @@ class LabelChunks:
     def read(self, y: slice, x: slice) -> Labels:
         """The labels of a region, which must lie inside the plane."""
         out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
+        chunk = _scratch(self.chunks)
         for rows, columns in self.pieces(y, x):
-            chunk = self._load(self._path(rows, columns))
-            if chunk is not None:
+            if self._load(self._path(rows, columns), chunk):
                 inside = self._inside(rows, columns)
                 out[_within(rows, y.start), _within(columns, x.start)] = chunk[inside]
+        return out
+
+    def read_halved(self, y: slice, x: slice) -> Labels:
+        """Every second pixel of the level, from the first on: a region of the level below."""
+        out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
+        chunk = _scratch(self.chunks)
+        height, width = self.shape
+        for rows, columns in self.pieces(_doubled(y, height), _doubled(x, width)):
+            if self._load(self._path(rows, columns), chunk):
+                inside = self._inside(rows, columns)
+                out[_halved(rows, y.start), _halved(columns, x.start)] = chunk[inside][::2, ::2]
         return out
 
     def put(self, rows: slice, columns: slice, new: Labels, keep: bool = False) -> None:
@@ -92,12 +104,10 @@ class LabelChunks:
         keep : leave the pixels where `new` is 0
         """
         inside, path = self._inside(rows, columns), self._path(rows, columns)
-        if new.shape == self.chunks and not keep:
-            self._store(path, np.ascontiguousarray(new))
-            return
-        old = self._load(path)
-        chunk = np.zeros(self.chunks, np.uint32) if old is None else old
-        chunk[inside] = np.where(new == 0, chunk[inside], new) if keep else new
+        chunk = _scratch(self.chunks)
+        if (new.shape != self.chunks or keep) and not self._load(path, chunk):
+            chunk[:] = 0
+        np.copyto(chunk[inside], new, where=(new != 0) if keep else True)
         self._store(path, chunk)
 
     def _path(self, rows: slice, columns: slice) -> Path:
@@ -112,20 +122,19 @@ class LabelChunks:
             _within(columns, columns.start - columns.start % width),
         )
 
-    def _load(self, path: Path) -> Labels | None:
-        """A chunk that may be changed, or None where none was written."""
+    def _load(self, path: Path, out: Labels) -> bool:
+        """Decode a chunk into `out`; False, and nothing done, where none was written."""
         try:
             stored = path.read_bytes()
         except FileNotFoundError:
-            return None
-        out = np.empty(self.chunks, np.uint32)
+            return False
         try:
             decoded = imagecodecs.zstd_decode(stored, out=out.data.cast("B"))
         except imagecodecs.ZstdError as error:
             raise ImageError(f"{path} is damaged; start again with --restart") from error
         if len(decoded) != out.nbytes:
             raise ImageError(f"{path} is damaged; start again with --restart")
-        return out
+        return True
 
     def _store(self, path: Path, chunk: Labels) -> None:
         """Write a chunk, complete or not at all; one of zeros is no file."""
@@ -139,5 +148,26 @@ class LabelChunks:
         partial.replace(path)
 
 
+_here = threading.local()  # has `scratch`, one chunk for each thread
+
+
+def _scratch(shape: tuple[int, int]) -> Labels:
+    """Room for one chunk, the same for every call of a thread: new memory costs page faults."""
+    found: Labels | None = getattr(_here, "scratch", None)
+    if found is None or found.shape != shape:
+        found = _here.scratch = np.empty(shape, np.uint32)
+    return found
+
+
 def _within(span: slice, start: int) -> slice:
     return slice(span.start - start, span.stop - start)
+
+
+def _doubled(span: slice, size: int) -> slice:
+    """What a span of the level below is halved from; `size` is that of this level."""
+    return slice(2 * span.start, min(2 * span.stop, size))
+
+
+def _halved(span: slice, start: int) -> slice:
+    """Where every second pixel of a span, which starts at an even one, lies in the half."""
+    return slice(span.start // 2 - start, (span.stop + 1) // 2 - start)

@@ -107,7 +107,7 @@ class LabelSpool:
         """Halve until one chunk holds the plane; every id survives or vanishes, none is mixed.
 
         Each level takes every second pixel of the one before, in both directions, so pixel i of
-        level n is pixel 2**n * i of level 0. Memory: five chunks and their compressed bytes for
+        level n is pixel 2**n * i of level 0. Memory: two chunks and their compressed bytes for
         each worker.
         """
         levels = [self.labels]
@@ -125,15 +125,9 @@ class LabelSpool:
 
 def _halve(above: LabelChunks, below: LabelChunks) -> None:
     """Fill `below` with every second pixel of `above`, one chunk of `below` at a time."""
-    height, width = above.shape
 
     def halve(piece: tuple[slice, slice]) -> None:
-        rows, columns = piece
-        area = above.read(
-            slice(2 * rows.start, min(2 * rows.stop, height)),
-            slice(2 * columns.start, min(2 * columns.stop, width)),
-        )
-        below.put(rows, columns, area[::2, ::2])
+        below.put(*piece, above.read_halved(*piece))
 
     each(halve, list(below.pieces(slice(0, below.shape[0]), slice(0, below.shape[1]))))
 
