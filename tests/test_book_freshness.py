@@ -46,6 +46,23 @@ def made_by(engine: str, made: str | None) -> Entry:
     return an_entry(change)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "src/tbscale/images/labels_out/chunks.py",
+        "src/tbscale/engine/training/loop.py",
+        "src/tbscale/engine/workload/network_candidates.py",
+    ],
+)
+def test_code_that_a_profile_does_not_run_ages_no_profile(root: Path, path: str) -> None:
+    first = commit(root, "src/tbscale/images/plane.py", "1")
+    commit(root, path, "2")
+    assert freshness.age_in_words(made_by("stock", first)) == ""
+    commit(root, "src/tbscale/images/plane.py", "3")
+    freshness._changed.cache_clear()
+    assert freshness.age_in_words(made_by("stock", first)) == freshness.OLDER
+
+
 def test_a_change_of_the_engine_ages_its_records_and_not_the_references(root: Path) -> None:
     first = commit(root, "src/tbscale/engine/run.py", "1")
     assert freshness.age_in_words(made_by("tbscale", first)) == ""

@@ -9,11 +9,27 @@ from tbscale.bench.software import changed_since, repository_root
 from tbscale.book.markdown import badge
 from tbscale.book.shelf import Entry
 
-READING = "src/tbscale/images"
+# what reads images, and not what writes labels or draws stand-ins
+READING = (
+    "src/tbscale/images",
+    ":(exclude)src/tbscale/images/labels_out",
+    ":(exclude)src/tbscale/images/standin",
+)
+# of no profile's cost: experiments on parts, whose records are their own, and training
+APART = (
+    ":(exclude)src/tbscale/engine/workload/file_speeds.py",
+    ":(exclude)src/tbscale/engine/workload/network_candidates.py",
+    ":(exclude)src/tbscale/engine/training",
+)
 # what decides the cost of a run: of the reference, how it is run; of ours, all of the engine
 PATHS = {
-    REFERENCE_ENGINE: ("src/tbscale/engine/workload", "src/tbscale/engine/stock.py", READING),
-    "tbscale": ("src/tbscale/engine", READING),
+    REFERENCE_ENGINE: (
+        "src/tbscale/engine/workload",
+        "src/tbscale/engine/stock.py",
+        *READING,
+        *APART,
+    ),
+    "tbscale": ("src/tbscale/engine", "src/tbscale/images", *READING[2:]),
 }
 OLDER, UNKNOWN = "measured on older code", "code of unknown age"
 
@@ -27,6 +43,8 @@ def _changed(commit: str, paths: tuple[str, ...]) -> bool | None:
 def age_in_words(entry: Entry) -> str:
     """`measured on older code`, `code of unknown age`, or nothing where the code is the same."""
     paths = PATHS.get(entry.record.engine.name, PATHS["tbscale"])
+    if entry.record.passes:
+        paths += APART
     commit = entry.record.code.commit
     changed = None if commit is None else _changed(commit, paths)
     if changed is None:
