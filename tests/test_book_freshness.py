@@ -47,20 +47,38 @@ def made_by(engine: str, made: str | None) -> Entry:
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("engine", "path"),
     [
-        "src/tbscale/images/labels_out/chunks.py",
-        "src/tbscale/engine/training/loop.py",
-        "src/tbscale/engine/workload/network_candidates.py",
+        ("stock", "src/tbscale/images/labels_out/chunks.py"),
+        ("stock", "src/tbscale/images/standin/tissue.py"),
+        ("stock", "src/tbscale/engine/run.py"),
+        ("tbscale", "src/tbscale/engine/training/loop.py"),
+        ("tbscale", "src/tbscale/engine/workload/network_candidates.py"),
     ],
 )
-def test_code_that_a_profile_does_not_run_ages_no_profile(root: Path, path: str) -> None:
+def test_code_that_a_profile_does_not_run_ages_no_profile(
+    root: Path, engine: str, path: str
+) -> None:
     first = commit(root, "src/tbscale/images/plane.py", "1")
     commit(root, path, "2")
-    assert freshness.age_in_words(made_by("stock", first)) == ""
+    assert freshness.age_in_words(made_by(engine, first)) == ""
     commit(root, "src/tbscale/images/plane.py", "3")
     freshness._changed.cache_clear()
-    assert freshness.age_in_words(made_by("stock", first)) == freshness.OLDER
+    assert freshness.age_in_words(made_by(engine, first)) == freshness.OLDER
+
+
+def test_code_that_an_experiment_runs_ages_it(root: Path) -> None:
+    def without_passes(document):
+        document["code"].update(commit=first)
+        document["engine"].update(name="tbscale")
+        document["passes"] = []
+        document["measures"] = [
+            {"name": "x", "subject": "y", "value": 1.0, "unit": "1", "scope": "portable"}
+        ]
+
+    first = commit(root, "src/tbscale/images/plane.py", "1")
+    commit(root, "src/tbscale/images/standin/tissue.py", "2")
+    assert freshness.age_in_words(an_entry(without_passes)) == freshness.OLDER
 
 
 def test_a_change_of_the_engine_ages_its_records_and_not_the_references(root: Path) -> None:

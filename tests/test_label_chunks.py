@@ -1,6 +1,7 @@
 """The chunks of labels are those of a Zarr array, and change where they should."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,28 @@ def test_a_pyramid_is_rebuilt_when_labels_change(tmp_path: Path) -> None:
     spool.build_pyramid()
     spool.write(ALL, ALL, np.zeros((64, 64), np.uint32))
     assert all(not level.read(*whole(level)).any() for level in spool.build_pyramid())
+
+
+def test_chunks_that_zarr_wrote_are_read_and_merged_into(tmp_path: Path) -> None:
+    labels = cells(70, 50)
+    spool = LabelSpool(tmp_path / "spool", labels.shape, 32)
+    spool.group["0"][:] = labels
+    resumed = LabelSpool(tmp_path / "spool", labels.shape, 32, resume=True)
+    assert np.array_equal(resumed.read(ALL, ALL), labels)
+    resumed.merge(slice(20, 45), slice(10, 40), np.full((25, 30), 7, np.uint32))
+    labels[20:45, 10:40] = 7
+    assert np.array_equal(np.asarray(resumed.group["0"]), labels)
+
+
+def test_two_writers_at_one_chunk_leave_one_of_them_whole(tmp_path: Path) -> None:
+    spools = [LabelSpool(tmp_path / "spool", (64, 64), 64, resume=True) for _ in range(2)]
+    fills = [np.full((64, 64), value, np.uint32) for value in (3, 4)]
+
+    def write(number: int) -> None:
+        for _ in range(100):
+            spools[number].write(ALL, ALL, fills[number])
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, range(2)))
+    assert np.unique(spools[0].read(ALL, ALL)).tolist() in ([3], [4])
+    assert not list(tmp_path.rglob("*.partial"))

@@ -48,8 +48,16 @@ def test_finishing_again_after_it_failed(
     path, labels = tmp_path / name, cells(60, 50)
     writer = open_label_writer(path, labels.shape, chunk_px=16, resume=True)
     writer.write(ALL, ALL, labels)
+
+    replace = Path.replace
+
+    def killed_at_the_end(self: Path, target: Path) -> Path:
+        if target == path:
+            raise OSError("killed")
+        return replace(self, target)
+
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patch.setattr(Path, "replace", killed_at_the_end)
         with pytest.raises(OSError, match="killed"):
             writer.finish()
     assert not path.exists()

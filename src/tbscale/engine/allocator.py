@@ -1,8 +1,8 @@
-"""What the C library does with freed memory: keep it while the network works, give it back after.
+"""What the C library does with freed memory: keep it while a network works, give it back after.
 
-A network allocates the same tens of megabytes for every layer of every batch. glibc gives blocks
-of that size back to the system as soon as they are freed, so the system must clear the same pages
-again for the next layer. Keeping them changes no number, only the time.
+A network allocates an array for every layer of every batch. glibc gives blocks above 32 MiB back to
+the system as soon as they are freed, so the system must clear the same pages again for the next
+layer. Keeping them changes no number, only the time.
 """
 
 from __future__ import annotations
@@ -11,18 +11,26 @@ import contextlib
 import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from functools import cache
 
 # `mallopt` of glibc: numbers of its parameters, from malloc.h
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-# an array of most layers for a batch of eight tiles is 49 MiB; keeping the few larger ones too
-# saved no time and held more
-_KEPT_BYTES = 64 * 2**20
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
 _NEVER_BYTES = 2**31 - 1
-# where glibc's own rule ends up once blocks of this size were freed
-_USUAL_MMAP_BYTES, _USUAL_TRIM_BYTES = 32 * 2**20, 64 * 2**20
-_USER_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+_SLACK_BYTES = 2**20  # of a block beyond the array in it
+# where glibc's own rule ends up at most, and its own count
+_USUAL_MMAP_BYTES, _USUAL_TRIM_BYTES, _USUAL_MMAPS = 32 * 2**20, 48 * 2**20, 65536
+_OTHER_RULES = (  # the user's, or another allocator's
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "GLIBC_TUNABLES",
+    "LD_PRELOAD",
+)
+
+_lock = threading.Lock()
+_depth = 0  # of `keep_freed`, over all threads
 
 
 @cache
@@ -36,29 +44,59 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def can_keep_freed() -> bool:
-    """Whether `keep_freed` does anything here: with glibc, unless the user has set its rules."""
-    return _glibc() is not None and not any(name in os.environ for name in _USER_SETTINGS)
+    """Whether `keep_freed` does anything here: with glibc, unless other rules were set."""
+    return _glibc() is not None and not any(name in os.environ for name in _OTHER_RULES)
 
 
 @contextlib.contextmanager
-def keep_freed() -> Iterator[None]:
-    """Let the process keep what it frees inside the `with`, and give it all back at its end.
+def keep_freed(array_bytes: int) -> Iterator[None]:
+    """Let the process keep what it frees inside the `with`, and give it back at its end.
 
-    Rules of the allocator are the process's: what other threads free is kept too. Elsewhere than
+    Rules of the allocator are the process's: what other threads free is kept too. Arrays that
+    another thread than the first allocates come from heaps of 64 MiB that are never kept, so the
+    gain is that of work in the main thread. May be nested; the outermost ends it. Elsewhere than
     on Linux with glibc nothing changes.
+
+    Parameters
+    ----------
+    array_bytes : of the arrays that come and go; larger ones may be given back as ever
     """
-    library = _glibc()
-    if library is None or not can_keep_freed():
+    if not can_keep_freed():
         try:
             yield
         finally:
             give_back_freed()
         return
-    library.mallopt(_MMAP_THRESHOLD, _KEPT_BYTES)
-    library.mallopt(_TRIM_THRESHOLD, _NEVER_BYTES)
+    _enter(array_bytes)
     try:
         yield
     finally:
+        _leave()
+
+
+def _enter(array_bytes: int) -> None:
+    global _depth
+    library = _glibc()
+    assert library is not None
+    with _lock:
+        _depth += 1
+        if _depth > 1:
+            return
+        # glibc before 2.35 takes no threshold above 32 MiB; it can still be told to map nothing
+        if not library.mallopt(_MMAP_THRESHOLD, min(array_bytes + _SLACK_BYTES, _NEVER_BYTES)):
+            library.mallopt(_MMAP_MAX, 0)
+        library.mallopt(_TRIM_THRESHOLD, _NEVER_BYTES)
+
+
+def _leave() -> None:
+    global _depth
+    library = _glibc()
+    assert library is not None
+    with _lock:
+        _depth -= 1
+        if _depth > 0:
+            return
+        library.mallopt(_MMAP_MAX, _USUAL_MMAPS)
         library.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP_BYTES)
         library.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM_BYTES)
         give_back_freed()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tbscale.engine.allocator import keep_freed
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.network import Network
 from tbscale.engine.plan import Plan, plan_segmentation
@@ -68,8 +69,9 @@ def estimate_time(
     """
     pieces, read_s = read_piece(planes)
     first = [ArrayPlane(piece.pixels[:FIRST_PX, :FIRST_PX]) for piece in pieces]
-    time_piece(first, network, settings)
-    clock = time_piece(pieces, network, settings)
+    with keep_freed(settings.layer_bytes):  # as a run keeps it from batch to batch
+        time_piece(first, network, settings)
+        clock = time_piece(pieces, network, settings)
     shape = pieces[0].shape
     tiles = plan_tiles(settings.scaling.frame(shape), settings.tile_px, settings.overlap).tile_count
     by_tile = plan.grid.tile_count / tiles

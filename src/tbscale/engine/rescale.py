@@ -7,7 +7,7 @@ anything is followed, so every position is a position of the plane. Here both ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,7 +149,7 @@ def out_of_frame(frame: Shape, shape: Shape) -> PlaneResize:
 
 def resize_stream(
     stream: Iterator[Rows], resize: PlaneResize, first_row: int, clock: StepClock
-) -> Iterator[Rows]:
+) -> Generator[Rows]:
     """Resize rows as they come, from top to bottom.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -46,6 +46,9 @@ logger = logging.getLogger(__name__)
 UNBOUNDED_PX = 1 << 62
 
 
+LAYER_CHANNELS = 32  # of a layer at full resolution, in every network that Cellpose offers
+
+
 @dataclass(frozen=True)
 class Settings:
     """What decides the labels, with the reference's defaults; and how the work is cut.
@@ -72,6 +75,11 @@ class Settings:
     plain: tuple[str, ...] = ()
 
     @property
+    def layer_bytes(self) -> int:
+        """What the network's output of one layer at full resolution takes, for a batch."""
+        return self.batch_size * self.tile_px**2 * LAYER_CHANNELS * 4
+
+    @property
     def iterations(self) -> int:
         """Iterations of the dynamics, as the reference decides them."""
         return self.niter or self.scaling.iterations
@@ -91,12 +99,15 @@ def network_step(
     planes = [cache_chunks(plane, row_of_chunks_bytes(plane)) for plane in planes]
     with clock.step("normalise"):
         limits = [intensity_limits(plane) for plane in planes]
-    with keep_freed():
+    with keep_freed(settings.layer_bytes):
         stream = flow_rows(planes, limits, network, settings, flows.rows_done, clock)
-        for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):
-            with clock.step("write"):
-                flows.append(rows, settings.cellprob_threshold)
-        del stream
+        try:
+            for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):
+                with clock.step("write"):
+                    flows.append(rows, settings.cellprob_threshold)
+        finally:
+            stream.close()  # its arrays go before the memory does
+            del stream
 
 
 def row_count(rows: Rows) -> int:
@@ -111,7 +122,7 @@ def flow_rows(
     settings: Settings,
     first_row: int,
     clock: StepClock,
-) -> Iterator[Rows]:
+) -> Generator[Rows]:
     """The network's output in rows of the plane, from `first_row` on."""
     shape, scaling = planes[0].shape, settings.scaling
     frame = scaling.frame(shape)

@@ -7,7 +7,7 @@ here over a window of rows that moves down the plane; only sums are kept at the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,7 +185,7 @@ def stream_flows(
     batch_size: int,
     clock: StepClock,
     first_row: int = 0,
-) -> Iterator[Rows]:
+) -> Generator[Rows]:
     """Run the network over a plane and emit its blended output from top to bottom.
 
     Parameters

@@ -25,7 +25,7 @@ class NetworkRequest:
     ----------
     candidates : names to run; none is all that are installed
     tiles, tile_px : of a batch
-    rounds : each gives every candidate the batch once
+    rounds : each gives every candidate the batch, to warm up and on the clock
     size_px : side of the crop that stands for the dataset in the record
     """
 

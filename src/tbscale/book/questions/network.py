@@ -22,7 +22,7 @@ from tbscale.book.shelf import Entry
 REFERENCE, OURS = "reference", "winograd"
 WORDS = {
     "reference": "as Cellpose runs it: torch, oneDNN's layout",
-    "reference-memory-kept": "the same, freed memory kept: what `exact` does",
+    "reference-memory-kept": "the same, freed memory kept, as by `exact`",
     "winograd": "`tbscale`, network `fast`: Winograd convolutions",
     "channels-last": "torch, `channels_last`",
     "channels-last-bfloat16": "torch, `channels_last`, bfloat16",

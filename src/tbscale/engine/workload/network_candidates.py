@@ -3,21 +3,22 @@
     python -m tbscale.engine.workload.network_candidates REQUEST.json RESULT.json
 
 The request is {"candidates": [...], "tiles": 8, "tile_px": 224, "rounds": 5, "threads": 2}; an
-empty list means all. Each round gives every candidate the same batch once. Errors are those of the
-output against the network in float64, relative to its largest value. Page faults are those of the
-timed batch. Runtimes that are not installed are left out and named: `pip install
-'tbscale[runtimes]'`.
+empty list means all. Each round gives every candidate the same batch, once to warm up and once on
+the clock. Errors are those of the output against the network in float64, relative to its largest
+value. Page faults are those of the timed batch. Runtimes that are not installed are left out and
+named: `pip install 'tbscale[runtimes]'`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from torch.utils import mkldnn
 
 from tbscale.engine.allocator import can_keep_freed, keep_freed
 from tbscale.engine.network import FastNetwork, TorchNetwork, has_compiler
+from tbscale.engine.run import LAYER_CHANNELS
 from tbscale.engine.weights import EMBEDDED, load_model, resolve_model
 from tbscale.engine.workload.threads import fix_threads
 from tbscale.images.standin.tissue import render_channel, training_spec
@@ -171,20 +173,23 @@ def in_float64(tiles: Floats) -> NDArray[np.float64]:
         return np.asarray(net(torch.from_numpy(tiles).double()).numpy(), np.float64)
 
 
-def time_batch(run: Run, tiles: Floats) -> tuple[float, int]:
-    """Seconds a tile and page faults of one batch."""
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    started = time.perf_counter()
-    run(tiles)
-    tile_s = (time.perf_counter() - started) / len(tiles)
-    return tile_s, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
+@contextlib.contextmanager
+def memory_of(name: str, tiles: Floats) -> Iterator[None]:
+    """Freed memory is kept for the one candidate that is about it."""
+    layer_bytes = len(tiles) * tiles[0, 0].size * LAYER_CHANNELS * 4
+    with keep_freed(layer_bytes) if name == KEPT else contextlib.nullcontext():
+        yield
 
 
-def time_kept(run: Run, tiles: Floats) -> tuple[float, int]:
-    """The same where freed memory is kept, after a batch that has filled it."""
-    with keep_freed():
+def time_batch(name: str, run: Run, tiles: Floats) -> tuple[float, int]:
+    """Seconds a tile and page faults of one batch, after another that warms up."""
+    with memory_of(name, tiles):
         run(tiles)
-        return time_batch(run, tiles)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        started = time.perf_counter()
+        run(tiles)
+        tile_s = (time.perf_counter() - started) / len(tiles)
+        return tile_s, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults
 
 
 def time_all(request: Json) -> Json:
@@ -201,7 +206,8 @@ def time_all(request: Json) -> Json:
     for name in (n for n in wanted if n not in left_out):
         started = time.perf_counter()
         runs[name] = known[name][0]()
-        out = runs[name](tiles)
+        with memory_of(name, tiles):
+            out = runs[name](tiles)
         ready_s = time.perf_counter() - started
         error = np.abs(out[:CHECKED_TILES] - exact)
         found[name] = {
@@ -213,7 +219,7 @@ def time_all(request: Json) -> Json:
         }
     for _ in range(request["rounds"]):
         for name, run in runs.items():
-            tile_s, faults = (time_kept if name == KEPT else time_batch)(run, tiles)
+            tile_s, faults = time_batch(name, run, tiles)
             found[name]["tile_s"].append(tile_s)
             found[name]["faults"].append(faults)
     return {"candidates": found, "left_out": left_out}

@@ -6,6 +6,7 @@ an event loop and its threads, which takes longer than the codec does on labels.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,20 +143,27 @@ class LabelChunks:
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + LITTER)
         raw: Any = chunk.data  # any buffer will do, though the stubs ask for bytes
-        partial.write_bytes(imagecodecs.zstd_encode(raw, LEVEL))
-        partial.replace(path)
+        own = f"{path.name}.{os.getpid()}-{threading.get_ident()}{LITTER}"  # two may write at once
+        partial = path.with_name(own)
+        try:
+            partial.write_bytes(imagecodecs.zstd_encode(raw, LEVEL))
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 _here = threading.local()  # has `scratch`, one chunk for each thread
+LARGEST_KEPT_BYTES = 16 * 2**20
 
 
 def _scratch(shape: tuple[int, int]) -> Labels:
     """Room for one chunk, the same for every call of a thread: new memory costs page faults."""
     found: Labels | None = getattr(_here, "scratch", None)
     if found is None or found.shape != shape:
-        found = _here.scratch = np.empty(shape, np.uint32)
+        found = np.empty(shape, np.uint32)
+        _here.scratch = found if found.nbytes <= LARGEST_KEPT_BYTES else None
     return found
 
 
