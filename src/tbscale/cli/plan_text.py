@@ -36,6 +36,7 @@ def describe_plan(plan: Plan, free_disk_bytes: int, estimate: Estimate | None) -
     need = sizes.scratch_bytes + sizes.output_bytes
     rows += [
         ("budget", f"{plan.budget_bytes / GIB:.2f} GiB"),
+        ("freed memory", "kept while the network works" if plan.keeps_freed else "given back"),
         ("scratch", f"at most {sizes.scratch_bytes / GIB:.2f} GiB on disk"),
         ("labels", f"{sizes.output_bytes / GIB:.2f} GiB before compression"),
         ("free on disk", f"{free_disk_bytes / GIB:.2f} GiB" + disk_note(need, free_disk_bytes)),

@@ -59,9 +59,10 @@ def keep_freed(array_bytes: int) -> Iterator[None]:
 
     Parameters
     ----------
-    array_bytes : of the arrays that come and go; larger ones may be given back as ever
+    array_bytes : of the arrays that come and go; larger ones may be given back as ever. 0 keeps
+        nothing, and gives back at the end
     """
-    if not can_keep_freed():
+    if array_bytes == 0 or not can_keep_freed():
         try:
             yield
         finally:

@@ -69,7 +69,8 @@ def estimate_time(
     """
     pieces, read_s = read_piece(planes)
     first = [ArrayPlane(piece.pixels[:FIRST_PX, :FIRST_PX]) for piece in pieces]
-    with keep_freed(settings.layer_bytes):  # as a run keeps it from batch to batch
+    # as a run keeps it from batch to batch
+    with keep_freed(settings.layer_bytes if plan.keeps_freed else 0):
         time_piece(first, network, settings)
         clock = time_piece(pieces, network, settings)
     shape = pieces[0].shape

@@ -229,7 +229,7 @@ def segment_in(
     scratch.mkdir(parents=True)
     already = sum(plane.bytes_read for plane in planes)
     counts = {"network_calls": 0, "tiles": 0}
-    settings = replace(settings, core_px=plan.core_px)
+    settings = replace(settings, core_px=plan.core_px, keeps_freed=plan.keeps_freed)
     flows = FlowStore(scratch, plan.shape)
     network_step(planes, CountedNetwork(network, counts), settings, flows, clock)
     labels = label_plane(scratch, plan.shape, settings, flows, clock, plan.region_limit_px)

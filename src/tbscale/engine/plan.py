@@ -5,7 +5,7 @@ Integers only: no arrays, no I/O. Every projected size is in bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tbscale.engine.blocks import Block, plan_blocks
 from tbscale.engine.grid import TileGrid, plan_tiles
@@ -29,7 +29,12 @@ SMALLEST_CORE_PX = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """How a plane will be segmented."""
+    """How a plane will be segmented.
+
+    Attributes
+    ----------
+    keeps_freed : whether the budget has room to keep freed memory while the network works
+    """
 
     shape: tuple[int, int]
     grid: TileGrid
@@ -37,6 +42,7 @@ class Plan:
     blocks: tuple[Block, ...]
     budget_bytes: int
     projection: Projection
+    keeps_freed: bool = False
 
     @property
     def region_limit_px(self) -> int:
@@ -63,6 +69,8 @@ def plan_segmentation(
 ) -> Plan:
     """Plan a run within a memory budget.
 
+    Freed memory is kept where there is room for it: a faster network goes before larger blocks.
+
     Parameters
     ----------
     shape : (Y, X), pixels
@@ -77,11 +85,13 @@ def plan_segmentation(
     """
     grid = plan_tiles(work.frame or shape, tile_px, overlap)
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
-    for size in sizes:
-        projection = project(shape, grid, size, work)
-        if projection.peak_bytes <= budget_bytes:
-            blocks = plan_blocks(shape, size)
-            return Plan(shape, grid, size, blocks, budget_bytes, projection)
+    for network in (work.network, replace(work.network, gaps_per_tile_px=0)):
+        work = replace(work, network=network)
+        for size in sizes:
+            projection = project(shape, grid, size, work)
+            if projection.peak_bytes <= budget_bytes:
+                blocks, keeps = plan_blocks(shape, size), network.gaps_per_tile_px > 0
+                return Plan(shape, grid, size, blocks, budget_bytes, projection, keeps)
     fitting = [
         k
         for k in range(SMALLEST_CORE_PX, size)

@@ -160,7 +160,8 @@ def plan_request(
             planes[0].dtype.itemsize,
             sum(row_of_chunks_bytes(plane) for plane in planes),
             request.settings.batch_size,
-            request.network_memory or network_memory(request.network, torch.get_num_threads()),
+            request.network_memory
+            or network_memory(request.network, torch.get_num_threads(), request.device),
             scaling.frame_if_needed(planes[0].shape),
             request.follows_beside,
             worker_count(),

@@ -62,6 +62,7 @@ class Settings:
     core_px : pixels of a block's core; the labels do not depend on it
     scaling : how large the network sees the plane
     plain : steps that take their plain path, see `kernels.choice`; nor on this
+    keeps_freed : whether memory is kept while the network works, as planned; nor on this
     """
 
     tile_px: int = 224
@@ -73,6 +74,7 @@ class Settings:
     core_px: int = 2048
     scaling: Scaling = Scaling()  # noqa: RUF009, frozen and without state
     plain: tuple[str, ...] = ()
+    keeps_freed: bool = False
 
     @property
     def layer_bytes(self) -> int:
@@ -99,7 +101,7 @@ def network_step(
     planes = [cache_chunks(plane, row_of_chunks_bytes(plane)) for plane in planes]
     with clock.step("normalise"):
         limits = [intensity_limits(plane) for plane in planes]
-    with keep_freed(settings.layer_bytes):
+    with keep_freed(settings.layer_bytes if settings.keeps_freed else 0):
         stream = flow_rows(planes, limits, network, settings, flows.rows_done, clock)
         try:
             for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):

@@ -162,7 +162,9 @@ def prepare(
     weights = resolve_model(request.model)
     scaling = choose_scaling(request.diameter, read_diameters(weights))
     plan = plan_request(request, planes, scaling, measured)
-    settings = replace(request.settings, core_px=plan.core_px, scaling=scaling)
+    settings = replace(
+        request.settings, core_px=plan.core_px, scaling=scaling, keeps_freed=plan.keeps_freed
+    )
     network = network_of(request, weights, make_network)
     identity = identify(request, settings, weights, planes, network)
     return PreparedRun(request, settings, plan, planes, measured, pixel_size_um, network, identity)
