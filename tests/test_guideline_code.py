@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from tbscale.book.guidelines.registry import GUIDELINES, guideline
 from tbscale.images.plane import ArrayPlane
@@ -259,6 +260,23 @@ def test_g22() -> None:
     quick = near.astype(np.float16) > np.float16(1000.0)
     assert (quick != (near > 1000.0)).mean() > 0.1, "narrow numbers alone would have been wrong"
     assert abs(float(dont(np.ones(5000))) / 5000 - 1) > 0.5
+
+
+def test_g23(monkeypatch: pytest.MonkeyPatch) -> None:
+    do, dont = code_of("g23")
+    frames = [image(seed=k).astype(float) for k in range(4)]
+    outputs: list[object] = []
+    smooth = ndimage.gaussian_filter
+
+    def spy(frame: np.ndarray, sigma: float, output: Any = None) -> Any:
+        result = smooth(frame, sigma, output=output)
+        outputs.append(output if isinstance(output, np.ndarray) else result)
+        return result
+
+    monkeypatch.setattr(ndimage, "gaussian_filter", spy)
+    assert do(frames, 1.5) == dont(frames, 1.5)
+    assert len({id(one) for one in outputs[:4]}) == 1
+    assert len({id(one) for one in outputs[4:]}) == 4
 
 
 def test_g12() -> None:

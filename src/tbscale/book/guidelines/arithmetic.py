@@ -1,7 +1,8 @@
-"""Guidelines about the arithmetic itself: fewer operations, and narrower numbers."""
+"""Guidelines about the network's arithmetic: its operations, its numbers, and their memory."""
 
 from __future__ import annotations
 
+from tbscale.book import formats
 from tbscale.book.guidelines.model import Chart, Claim, Guideline
 from tbscale.book.guidelines.series import ratio, value
 
@@ -47,4 +48,27 @@ HALF = Guideline(
     SPEEDUP,
 )  # fmt: skip
 
-ALL = (FEWER, HALF)
+
+def count(number: float) -> str:
+    """A number of pages."""
+    return formats.count(round(number))
+
+
+REUSE = Guideline(
+    "g23",
+    "keep-memory-you-will-need-again",
+    "Reuse the memory of large temporary arrays instead of giving it back and asking for it again.",
+    (
+        Claim("time as it is over time with freed memory kept",
+              value("speedup", "reference-memory-kept"), "at least", 1.1),
+        Claim("page faults of a batch as it is", value("page-faults", "reference"),
+              "at least", 100_000, count),
+        Claim("the same with freed memory kept", value("page-faults", "reference-memory-kept"),
+              "at most", 10_000, count),
+    ),
+    "It would be wrong if handing out cleared pages cost the system no time worth a mention, or if "
+    "the allocator kept them by itself.",
+    Chart("page-faults", "page faults of a batch"),
+)  # fmt: skip
+
+ALL = (FEWER, HALF, REUSE)
