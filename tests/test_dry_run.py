@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 import tifffile
 
 from tbscale.cli.plan_text import describe_plan
+from tbscale.engine.allocator import can_keep_freed
 from tbscale.engine.cells import Rules
 from tbscale.engine.estimate import estimate_request, estimate_time, read_piece, touched_px
 from tbscale.engine.plan import GIB, plan_segmentation
-from tbscale.engine.projection import Workload
+from tbscale.engine.projection import Workload, network_memory
 from tbscale.engine.request import Request
 from tbscale.engine.run import Settings
 from tbscale.engine.segmentation import segment
@@ -124,8 +126,25 @@ def test_the_value_that_the_refusal_of_a_run_names_works(image, tmp_path):
     assert tifffile.imread(segment(allowed, make_network=climber).out).max() > 0
 
 
-def test_both_planes_of_the_datasets_fit_what_was_promised():
-    for shape, promised in (((10101, 9666), 1.5), ((27120, 26139), 2.0)):
-        plan = plan_segmentation(shape, 2 * GIB, work=reading(shape))
-        assert plan.projection.peak_bytes <= promised * GIB
-        assert plan.core_px == 2048
+@pytest.mark.parametrize(
+    ("shape", "promised"), [((10101, 9666), 1.5), ((27120, 26139), 2.0)], ids=["LUNG", "WD"]
+)
+def test_both_planes_of_the_datasets_fit_what_was_promised(shape, promised):
+    plan = plan_segmentation(shape, int(promised * GIB), work=reading(shape))
+    assert plan.projection.peak_bytes <= promised * GIB
+    assert plan.core_px == 2048
+
+
+@pytest.mark.skipif(not can_keep_freed(), reason="the allocator takes no rules here")
+def test_freed_memory_is_kept_only_where_the_budget_has_room_for_it():
+    shape = (3000, 3000)
+    roomy = plan_segmentation(shape, 4 * GIB, work=reading(shape))
+    tight = plan_segmentation(shape, roomy.projection.peak_bytes - 1, work=reading(shape))
+    assert roomy.keeps_freed
+    assert not tight.keeps_freed
+    assert tight.core_px == roomy.core_px, "a smaller block would not have made the room"
+    parts = (dict(plan.projection.stages[1].parts) for plan in (roomy, tight))
+    assert [one["freed and kept"] > 0 for one in parts] == [True, False]
+    assert not plan_segmentation(
+        shape, 4 * GIB, work=replace(reading(shape), network=network_memory("fast", 2))
+    ).keeps_freed

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cellpose import transforms
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tbscale.engine.blocks import distance_px, own_halo_px, plan_blocks, widen
@@ -54,6 +54,7 @@ def test_cores_partition_the_plane_once(shape, core_px):
     assert (covered == 1).all()
 
 
+@settings(deadline=None)
 @given(
     shape=st.tuples(st.integers(20, 120), st.integers(20, 120)),
     core_px=st.integers(10, 60),
