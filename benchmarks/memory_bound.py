@@ -139,7 +139,8 @@ def run_once(
 
     from tbscale.engine.cells import Rules
     from tbscale.engine.network import make_network
-    from tbscale.engine.projection import RUNTIME_BYTES, NetworkMemory
+    from tbscale.engine.network_memory import NetworkMemory
+    from tbscale.engine.projection import RUNTIME_BYTES
     from tbscale.engine.request import Request
     from tbscale.engine.run import Settings
     from tbscale.engine.segmentation import segment

@@ -4,9 +4,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tbscale.engine import allocator
+from tbscale.engine.network import ExactNetwork
+from tbscale.engine.network_memory import layer_bytes
+from tbscale.engine.weights import EMBEDDED, resolve_model
 
 SCRIPT = """
 import contextlib, ctypes, json, resource, sys
@@ -91,6 +95,15 @@ def test_kept_memory_costs_no_page_faults_and_is_given_back(how):
 @needs_glibc
 def test_rules_that_the_user_has_set_are_left_alone():
     assert measure("kept", MALLOC_MMAP_THRESHOLD_="131072")["inside"] > 0.9 * PAGES
+
+
+def test_the_networks_output_is_the_same_to_the_last_bit():
+    network = ExactNetwork(resolve_model(EMBEDDED))
+    tiles = np.random.default_rng(0).random((8, 2, 224, 224), np.float32)
+    usual = network(tiles)
+    with allocator.keep_freed(layer_bytes(8, 224)):
+        for _ in range(2):  # the second takes what the first has freed
+            np.testing.assert_array_equal(network(tiles), usual)
 
 
 @needs_glibc

@@ -103,6 +103,7 @@ def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
         ("files.py --dataset nothing", "tbscale: no dataset is called 'nothing'; choose one of"),
         ("files.py --rounds 0", "0 measures nothing; pass at least 1"),
         ("network.py --rounds -2", "-2 measures nothing; pass at least 1"),
+        ("network.py --candidates winograd,abacus", "'abacus'; choose from reference, "),
     ],
 )
 def test_an_experiment_that_measures_nothing_is_refused_in_words(

@@ -10,11 +10,13 @@ import pytest
 import tifffile
 
 from tbscale.cli.plan_text import describe_plan
+from tbscale.engine import allocator
 from tbscale.engine.allocator import can_keep_freed
 from tbscale.engine.cells import Rules
 from tbscale.engine.estimate import estimate_request, estimate_time, read_piece, touched_px
+from tbscale.engine.network_memory import network_memory
 from tbscale.engine.plan import GIB, plan_segmentation
-from tbscale.engine.projection import Workload, network_memory
+from tbscale.engine.projection import Workload
 from tbscale.engine.request import Request
 from tbscale.engine.run import Settings
 from tbscale.engine.segmentation import segment
@@ -48,11 +50,13 @@ def test_the_plan_is_printed_with_stages_disk_and_time(image, tmp_path):
         r"  limits +\d\.\d\d GiB \(.*sample",
         r"  network +\d\.\d\d GiB \(activations",
         r"  blocks +\d\.\d\d GiB \(.*region of a block",
+        r"freed memory +(kept while|given back)",
         r"scratch +at most",
         r"free on disk +5\.00 GiB$",
         r"time +about .*: an estimate from 9 tiles and one block of 262,144 px",
     ):
         assert re.search(line, text, re.MULTILINE), (line, text)
+    assert "(, ...)" not in text, "a stage that holds nothing is no line"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["image.tif"]
 
 
@@ -145,6 +149,17 @@ def test_freed_memory_is_kept_only_where_the_budget_has_room_for_it():
     assert tight.core_px == roomy.core_px, "a smaller block would not have made the room"
     parts = (dict(plan.projection.stages[1].parts) for plan in (roomy, tight))
     assert [one["freed and kept"] > 0 for one in parts] == [True, False]
-    assert not plan_segmentation(
-        shape, 4 * GIB, work=replace(reading(shape), network=network_memory("fast", 2))
-    ).keeps_freed
+    for network in (network_memory("fast", 2), network_memory("exact", 2, "cuda")):
+        work = replace(reading(shape), network=network)
+        assert not plan_segmentation(shape, 4 * GIB, work=work).keeps_freed
+
+
+@pytest.mark.skipif(not can_keep_freed(), reason="the allocator takes no rules here")
+def test_an_estimate_keeps_memory_between_its_pieces_as_the_run_between_batches(monkeypatch):
+    given_back = []
+    monkeypatch.setattr(allocator, "give_back_freed", lambda: given_back.append(allocator._depth))
+    pixels = BENCH["spots"](slice(0, 600), 600)
+    plan = plan_segmentation((2000, 2000), 8 * GIB)
+    assert plan.keeps_freed
+    estimate_time([ArrayPlane(pixels)], plan, BENCH["Climber"](), SETTINGS)
+    assert given_back == [0]

@@ -29,7 +29,7 @@ def describe_plan(plan: Plan, free_disk_bytes: int, estimate: Estimate | None) -
         ("projected peak", f"{sizes.peak_bytes / GIB:.2f} GiB"),
         ("  runtime", f"{RUNTIME_BYTES / GIB:.2f} GiB, below every stage"),
     ]
-    for stage in sizes.stages:
+    for stage in (one for one in sizes.stages if one.parts):
         largest = sorted(stage.parts, key=lambda part: -part[1])[:3]
         parts = ", ".join(f"{name} {size / GIB:.2f}" for name, size in largest)
         rows.append((f"  {stage.name}", f"{stage.bytes / GIB:.2f} GiB ({parts}, ...)"))

@@ -69,8 +69,8 @@ def estimate_time(
     """
     pieces, read_s = read_piece(planes)
     first = [ArrayPlane(piece.pixels[:FIRST_PX, :FIRST_PX]) for piece in pieces]
-    # as a run keeps it from batch to batch
-    with keep_freed(settings.layer_bytes if plan.keeps_freed else 0):
+    settings = replace(settings, keeps_freed=plan.keeps_freed)
+    with keep_freed(settings.kept_bytes):  # from piece to piece, as a run does from batch to batch
         time_piece(first, network, settings)
         clock = time_piece(pieces, network, settings)
     shape = pieces[0].shape

@@ -17,8 +17,9 @@ from tbscale.engine.device import check_device, synchroniser
 from tbscale.engine.kernels.choice import choose_kernels, parse_plain
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
+from tbscale.engine.network_memory import network_memory
 from tbscale.engine.plan import Plan, plan_segmentation
-from tbscale.engine.projection import Workload, network_memory
+from tbscale.engine.projection import Workload
 from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
@@ -137,7 +138,7 @@ def prepare(job: Job) -> Prepared:
     planes: list[Plane] = [Crop(plane, *region) for plane in whole]
     choose_kernels(read_settings(settings).plain)  # refuse an unknown step before any work
     chosen = replace(read_settings(settings), scaling=scaling)
-    plan = make_plan(settings, chosen, planes)
+    plan = make_plan(settings, chosen, planes, job.device)
     folder = tempfile.TemporaryDirectory(prefix="tbscale-")
 
     def run(clock: StepClock) -> Segmentation:
@@ -195,7 +196,9 @@ def read_settings(settings: dict[str, Scalar]) -> Settings:
     )
 
 
-def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]) -> Plan:
+def make_plan(
+    settings: dict[str, Scalar], chosen: Settings, planes: list[Plane], device: str
+) -> Plan:
     """Plan within the `memory` setting, or the default budget."""
     memory = settings["memory"]
     return plan_segmentation(
@@ -207,7 +210,7 @@ def make_plan(settings: dict[str, Scalar], chosen: Settings, planes: list[Plane]
             planes[0].dtype.itemsize,
             sum(row_of_chunks_bytes(plane) for plane in planes),
             chosen.batch_size,
-            network_memory(str(settings["network"]), torch.get_num_threads()),
+            network_memory(str(settings["network"]), torch.get_num_threads(), device),
             chosen.scaling.frame_if_needed(planes[0].shape),
         ),
         chosen.tile_px,

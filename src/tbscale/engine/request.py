@@ -14,8 +14,9 @@ from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.memory import default_budget_bytes
 from tbscale.engine.network import EXACT, Network
 from tbscale.engine.network import make_network as make_network_of
+from tbscale.engine.network_memory import NetworkMemory, network_memory
 from tbscale.engine.plan import Plan, plan_segmentation
-from tbscale.engine.projection import Extras, NetworkMemory, Workload, network_memory
+from tbscale.engine.projection import Extras, Workload
 from tbscale.engine.rescale import Scaling
 from tbscale.engine.run import Settings
 from tbscale.engine.table.file import check_table_path

@@ -17,6 +17,7 @@ from tbscale.engine.grid import plan_tiles
 from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.kernels.seeds import REACH_PX
 from tbscale.engine.network import Network
+from tbscale.engine.network_memory import layer_bytes
 from tbscale.engine.normalise import Limits, intensity_limits
 from tbscale.engine.owned import OwnedStore
 from tbscale.engine.progress import progress
@@ -44,9 +45,6 @@ from tbscale.steps import StepClock
 logger = logging.getLogger(__name__)
 
 UNBOUNDED_PX = 1 << 62
-
-
-LAYER_CHANNELS = 32  # of a layer at full resolution, in every network that Cellpose offers
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,9 @@ class Settings:
     keeps_freed: bool = False
 
     @property
-    def layer_bytes(self) -> int:
-        """What the network's output of one layer at full resolution takes, for a batch."""
-        return self.batch_size * self.tile_px**2 * LAYER_CHANNELS * 4
+    def kept_bytes(self) -> int:
+        """Largest array that is kept when freed, see `keep_freed`; 0 keeps nothing."""
+        return layer_bytes(self.batch_size, self.tile_px) if self.keeps_freed else 0
 
     @property
     def iterations(self) -> int:
@@ -101,7 +99,7 @@ def network_step(
     planes = [cache_chunks(plane, row_of_chunks_bytes(plane)) for plane in planes]
     with clock.step("normalise"):
         limits = [intensity_limits(plane) for plane in planes]
-    with keep_freed(settings.layer_bytes if settings.keeps_freed else 0):
+    with keep_freed(settings.kept_bytes):
         stream = flow_rows(planes, limits, network, settings, flows.rows_done, clock)
         try:
             for rows in progress(stream, "network", "row", shape[0], flows.rows_done, row_count):

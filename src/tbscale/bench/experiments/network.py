@@ -12,6 +12,7 @@ from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_la
 from tbscale.bench.experiments.winograd_points import POINTS, rounding
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job
+from tbscale.errors import RunError
 
 CANDIDATES = "tbscale.engine.workload.network_candidates"
 DATASET = "exemplar-001"
@@ -45,8 +46,29 @@ class NetworkRequest:
         )
 
 
+def check_candidates(names: tuple[str, ...]) -> None:
+    """Refuse names that nothing has, before anything is measured.
+
+    Raises
+    ------
+    RunError : says which, and what to choose from
+    """
+    from tbscale.engine.workload.network_candidates import candidates, draw_tiles
+
+    known = candidates(draw_tiles(0, 0), 1)  # says how to make each, and makes none
+    for name in names:
+        if name not in known:
+            raise RunError(f"no candidate is called {name!r}; choose from {', '.join(known)}")
+
+
 def measure_network(request: NetworkRequest) -> Record:
-    """Measure every candidate and make the record."""
+    """Measure every candidate and make the record.
+
+    Raises
+    ------
+    RunError : an unknown candidate
+    """
+    check_candidates(request.candidates)
     with open_lab() as lab:
         asked = {
             "candidates": request.candidates,

@@ -21,6 +21,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from tbscale.engine.allocator import keep_freed
+from tbscale.engine.network_memory import layer_bytes
 from tbscale.engine.training.augment import CROP_PX, Pool, draw_batch
 from tbscale.engine.weights import Weights, read_state
 from tbscale.errors import RunError
@@ -178,7 +179,7 @@ def train(trainer: Trainer, pools: list[Pool], checkpoint: Path) -> list[tuple[i
     recent: list[float] = []
     total = trainer.settings.steps
     started = time.perf_counter() - trainer.wall_s
-    with keep_freed(trainer.settings.batch * CROP_PX**2 * NBASE[1] * 4):
+    with keep_freed(layer_bytes(trainer.settings.batch, CROP_PX)):
         for _ in tqdm(range(trainer.done, total), initial=trainer.done, total=total, unit="batch"):
             recent.append(trainer.step(pools))
             trainer.wall_s = time.perf_counter() - started

@@ -29,7 +29,7 @@ from torch.utils import mkldnn
 
 from tbscale.engine.allocator import can_keep_freed, keep_freed
 from tbscale.engine.network import FastNetwork, TorchNetwork, has_compiler
-from tbscale.engine.run import LAYER_CHANNELS
+from tbscale.engine.network_memory import layer_bytes
 from tbscale.engine.weights import EMBEDDED, load_model, resolve_model
 from tbscale.engine.workload.threads import fix_threads
 from tbscale.images.standin.tissue import render_channel, training_spec
@@ -176,8 +176,8 @@ def in_float64(tiles: Floats) -> NDArray[np.float64]:
 @contextlib.contextmanager
 def memory_of(name: str, tiles: Floats) -> Iterator[None]:
     """Freed memory is kept for the one candidate that is about it."""
-    layer_bytes = len(tiles) * tiles[0, 0].size * LAYER_CHANNELS * 4
-    with keep_freed(layer_bytes) if name == KEPT else contextlib.nullcontext():
+    kept_bytes = layer_bytes(len(tiles), tiles.shape[-1])
+    with keep_freed(kept_bytes) if name == KEPT else contextlib.nullcontext():
         yield
 
 
