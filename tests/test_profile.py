@@ -63,6 +63,13 @@ def test_a_stand_in_is_known_by_its_own_words(tmp_path: Path) -> None:
     assert (real.name, real.origin) == ("Lung-section-7", "real")
 
 
+def test_a_stand_in_is_not_measured_under_another_datasets_name(tmp_path: Path) -> None:
+    path = write_stand_in(tmp_path / "any-name.ome.tif")
+    assert subject.find_subject("exemplar-001", path).name == "exemplar-001"
+    with pytest.raises(DatasetError, match="stand-in of exemplar-001, not of WD-76845-097; pass"):
+        subject.find_subject("WD-76845-097", path)
+
+
 def test_datasets_are_looked_for_in_data_and_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

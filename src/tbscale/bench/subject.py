@@ -47,7 +47,8 @@ def find_subject(name: str | None, image: Path | None) -> Subject:
 
     Raises
     ------
-    DatasetError : neither was given, the file is missing, or nothing was found for the name
+    DatasetError : neither was given, the file is missing, nothing was found for the name, or the
+        file is the stand-in of another dataset
     """
     if image is None:
         if name is None:
@@ -56,6 +57,8 @@ def find_subject(name: str | None, image: Path | None) -> Subject:
     if not image.exists():
         raise DatasetError(f"there is no image {image}; pass the path of one")
     imitated = stand_in_of(image)
+    if imitated and name in DATASETS and name != imitated:
+        raise DatasetError(f"{image} is a stand-in of {imitated}, not of {name}; pass {imitated}")
     own_name = imitated or slugify(image.name)
     labels = _true_labels(image) if imitated else None
     return Subject(name or own_name, image, "stand-in" if imitated else "real", labels)
