@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tbscale.engine.fastnet.instructions import has_bfloat16, has_matrix_units
 from tbscale.engine.flat_tiles import FlatTilesOnce
 from tbscale.engine.weights import Weights, load_net
 from tbscale.errors import PlanError
@@ -81,19 +82,20 @@ class ExactNetwork:
 
 
 class FastNetwork:
-    """Float32 on a CPU by Winograd convolutions: `tbscale.engine.fastnet`."""
+    """Winograd convolutions on a CPU, of `tbscale.engine.fastnet`; bfloat16 if `halves`."""
 
-    def __init__(self, weights: Weights, grade: str = GRADES[FAST]) -> None:
+    def __init__(self, weights: Weights, halves: bool = False) -> None:
         import torch
 
+        from tbscale.engine.fastnet.instructions import LANES
         from tbscale.engine.fastnet.network import WinogradNetwork
-        from tbscale.engine.fastnet.vectors import LANES
 
         net = load_net(weights)
         state = {name: value.detach().numpy() for name, value in net.state_dict().items()}
-        self._net = WinogradNetwork(state, torch.get_num_threads())
-        self.uses = f"float32, Winograd convolutions, {LANES} lanes"
-        self.grade = grade
+        self._net = WinogradNetwork(state, torch.get_num_threads(), halves)
+        number = "bfloat16" if halves else "float32"
+        self.uses = f"{number}, Winograd convolutions, {LANES} lanes"
+        self.grade = GRADES[HALF if halves else FAST]
 
     def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._net(tiles)
@@ -135,14 +137,6 @@ class TorchNetwork:
         return np.asarray(y[:count].float().cpu().contiguous().numpy(), np.float32)
 
 
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 numbers faster than float32 ones."""
-    from llvmlite import binding
-
-    features = dict(binding.get_host_cpu_features())
-    return bool(features.get("avx512bf16") or features.get("amx-bf16"))
-
-
 def has_compiler() -> bool:
     """Whether torch finds a C++ compiler to compile a network with."""
     from torch._inductor import cpp_builder, exc
@@ -175,9 +169,9 @@ def make_network(weights: Weights, device: str = "cpu", mode: str = EXACT) -> De
         network = ExactNetwork(weights, device)
     elif device != "cpu":
         network = TorchNetwork(weights, device, mode, mode == HALF, compiled=False)
-    elif mode == HALF and has_bfloat16():
+    elif mode == HALF and has_matrix_units():
         network = TorchNetwork(weights, device, mode, True, has_compiler())
     else:
-        network = FlatTilesOnce(FastNetwork(weights, GRADES[FAST]))
+        network = FlatTilesOnce(FastNetwork(weights, mode == HALF and has_bfloat16()))
     logger.info("network: %s (%s)", mode, network.uses)
     return network

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tbscale.engine.allocator import can_keep_freed
+from tbscale.engine.fastnet.instructions import has_matrix_units
 
 LAYER_CHANNELS = 32  # of a layer at full resolution, in every network that Cellpose offers
 
@@ -53,7 +54,10 @@ FAST_FIXED_BYTES = 160 * 2**20  # kernels and transformed weights
 
 
 def network_memory(mode: str, threads: int, device: str = "cpu") -> NetworkMemory:
-    """What the network of a mode holds; `half`, not measured, is taken to hold what `exact` does.
+    """What the network of a mode holds.
+
+    `half` on a CPU holds what `fast` does, or less; through torch, not measured, it is taken to
+    hold what `exact` does.
 
     Parameters
     ----------
@@ -63,6 +67,6 @@ def network_memory(mode: str, threads: int, device: str = "cpu") -> NetworkMemor
     """
     if device != "cpu":
         return replace(EXACT_MEMORY, gaps_per_tile_px=0)
-    if mode == "fast":
+    if mode == "fast" or (mode == "half" and not has_matrix_units()):
         return NetworkMemory(FAST_BYTES_PER_TILE_PX, FAST_FIXED_BYTES, threads)
     return EXACT_MEMORY

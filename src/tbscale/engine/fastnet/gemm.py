@@ -1,7 +1,8 @@
 """Products of small matrices, with the sums of a piece of the result held in registers.
 
 The second matrix is packed: columns in panels of two vectors, each panel row after row, so that
-the innermost loop reads it in one stream.
+the innermost loop reads it in one stream. Both matrices are float32, or both bfloat16 in uint16
+(`halves`): then a panel holds two rows at a time, column by column.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from tbscale.engine.fastnet.halves import (
+    add_products,
+    is_halves,
+    load_pair,
+    load_pairs,
+    round_halves,
+)
+from tbscale.engine.fastnet.instructions import LANES
 from tbscale.engine.fastnet.vectors import (
-    LANES,
     aligned,
-    broadcast,
     constant,
     data_of,
     load,
+    load_everywhere,
     loop,
     multiply_add,
     number,
@@ -40,10 +48,23 @@ def pack(matrix: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return out
 
 
+def pack_halves(matrix: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
+    """Pack the second matrix in bfloat16, K even; uint16 (N / PANEL, K / 2, PANEL, 2)."""
+    depth, columns = matrix.shape
+    out = aligned((columns // PANEL, depth // 2, PANEL, 2), np.uint16)
+    pairs = round_halves(matrix).reshape(depth // 2, 2, columns // PANEL, PANEL)
+    out[:] = pairs.transpose(2, 0, 3, 1)
+    return out
+
+
 @intrinsic
 def _piece(typing, a, a_at, lda, b, b_at, depth, c, c_at, ldc):  # type: ignore[no-untyped-def]
     """c[ROWS, PANEL] = a[ROWS, depth] @ b[depth, PANEL]."""
     kinds = signature(a, a_at, lda, b, b_at, depth, c, c_at, ldc)
+    if is_halves(a):
+        at_once, load_one, load_row, add = 2, load_pair, load_pairs, add_products
+    else:
+        at_once, load_one, load_row, add = 1, load_everywhere, load, multiply_add
 
     def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
         _, a_at, lda, _, b_at, depth, _, c_at, ldc = args
@@ -54,17 +75,17 @@ def _piece(typing, a, a_at, lda, b, b_at, depth, c, c_at, ldc):  # type: ignore[
 
         def turn(k, sums):  # type: ignore[no-untyped-def]
             at = builder.add(b_at, builder.mul(k, number(PANEL)))
-            left = load(builder, b, at)
-            right = load(builder, b, builder.add(at, number(LANES)))
+            left = load_row(builder, b, at)
+            right = load_row(builder, b, builder.add(at, number(LANES * at_once)))
             new = []
             for r in range(ROWS):
-                one = broadcast(builder, builder.load(builder.gep(a, [builder.add(rows[r], k)])))
-                new.append(multiply_add(builder, one, left, sums[2 * r]))
-                new.append(multiply_add(builder, one, right, sums[2 * r + 1]))
+                one = load_one(builder, a, builder.add(rows[r], k))
+                new.append(add(builder, one, left, sums[2 * r]))
+                new.append(add(builder, one, right, sums[2 * r + 1]))
             return new
 
         zero = constant(0.0)
-        sums = loop(builder, depth, 1, [zero] * (2 * ROWS), turn)
+        sums = loop(builder, depth, at_once, [zero] * (2 * ROWS), turn)
         for r in range(ROWS):
             at = builder.add(c_at, builder.mul(ldc, number(r)))
             store(builder, sums[2 * r], c, at)
@@ -76,7 +97,7 @@ def _piece(typing, a, a_at, lda, b, b_at, depth, c, c_at, ldc):  # type: ignore[
 
 @compiled
 def multiply(a, a_at, lda, rows, b, b_at, depth, columns, c, c_at, ldc):  # type: ignore[no-untyped-def]
-    """c[rows, columns] = a[rows, depth] @ b, all flat float32, from the given offsets.
+    """c[rows, columns] = a[rows, depth] @ b, all flat, from the given offsets; c is float32.
 
     Rows are done ROWS at a time; the last ones overlap those before where rows is not a multiple,
     so rows must be at least ROWS.

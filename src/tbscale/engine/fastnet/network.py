@@ -39,9 +39,14 @@ TILES_AT_ONCE = {32: 24, 64: 48, 128: 96, 256: 96}
 
 
 class Workspace:
-    """The memory of one thread, for images of one size; float32, reused from layer to layer."""
+    """The memory of one thread, for images of one size, reused from layer to layer.
 
-    def __init__(self, shape: tuple[int, int], inputs: int, channels: list[int]) -> None:
+    All is float32, or what a convolution multiplies is bfloat16, in uint16.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], inputs: int, channels: list[int], halves: bool
+    ) -> None:
         height, width = shape
         self.shape = shape
         sizes = [(height >> k) * (width >> k) * c for k, c in enumerate(channels)]
@@ -52,10 +57,9 @@ class Workspace:
         # a level enlarged into the next, a halved image, and the deepest level
         self.small = aligned((max(max(sizes) // 4, sizes[-1]),))
         widest = max(max(TILES_AT_ONCE.get(c, ROWS), ROWS) * c for c in channels)
-        self._v, self._m = (
-            aligned((PLACES * (2 * widest + SPREAD),)),
-            aligned((PLACES * (widest + SPREAD),)),
-        )
+        multiplied = np.uint16 if halves else np.float32
+        self._v = aligned((PLACES * (2 * widest + SPREAD),), multiplied)
+        self._m = aligned((PLACES * (widest + SPREAD),))
         self._patch = aligned((IN_PX * IN_PX * 2 * max(channels),))
         self._ones = np.ones(2 * max(channels), np.float32)
         self._zeros = np.zeros(2 * max(channels), np.float32)
@@ -74,14 +78,16 @@ class WinogradNetwork:
     ----------
     state : the weights by the names of Cellpose 3, as numpy arrays
     threads : images worked on at the same time
+    halves : multiply bfloat16 numbers, and sum them in float32
 
     Raises
     ------
     WeightsError : a number of channels that the kernels cannot take
     """
 
-    def __init__(self, state: State, threads: int) -> None:
-        self._net = pack_net(state)
+    def __init__(self, state: State, threads: int, halves: bool = False) -> None:
+        self._net = pack_net(state, halves)
+        self._halves = halves
         self._channels = self._net.channels
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="network")
@@ -94,7 +100,7 @@ class WinogradNetwork:
         if self._spaces and self._spaces[0].shape != shape:
             self._spaces.clear()
         while len(self._spaces) < threads:
-            self._spaces.append(Workspace(shape, tiles.shape[1], self._channels))
+            self._spaces.append(Workspace(shape, tiles.shape[1], self._channels, self._halves))
         out = np.empty((len(tiles), OUTPUTS, *shape), np.float32)
         left = iter(range(len(tiles)))  # who is done takes the next: cores differ in speed
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.fastnet.gemm import PANEL, pack
+from tbscale.engine.fastnet.gemm import PANEL, pack, pack_halves
 from tbscale.engine.fastnet.vectors import aligned
 from tbscale.engine.fastnet.winograd import transform_kernel
 from tbscale.errors import WeightsError
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.uint16]
 State = Mapping[str, NDArray[Any]]
 
 BATCHNORM_EPS = 1e-5  # of the reference's layers
@@ -22,13 +23,16 @@ BATCHNORM_EPS = 1e-5  # of the reference's layers
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution with the scaling before it. Kernels are packed, transformed where 3 x 3."""
+    """A convolution with the scaling before it. Kernels are packed, transformed where 3 x 3.
+
+    A transformed kernel may be bfloat16, in uint16; all else is float32.
+    """
 
     c_in: int
     c_out: int
     scale: Floats
     shift: Floats
-    kernel: Floats
+    kernel: Floats | Halves
     bias: Floats
 
 
@@ -63,9 +67,9 @@ class Up:
     styled: tuple[Styled, ...]
 
 
-def flat(array: NDArray[Any]) -> Floats:
-    """A flat float32 copy that starts a cache line."""
-    out = aligned((array.size,))
+def flat(array: NDArray[Any], dtype: Any = np.float32) -> NDArray[Any]:
+    """A flat copy that starts a cache line."""
+    out = aligned((array.size,), dtype)
     out[:] = array.ravel()
     return out
 
@@ -80,17 +84,20 @@ def read_scaling(state: State, name: str) -> tuple[NDArray[np.float64], NDArray[
     return scale, bias - mean * scale
 
 
-def read_conv(state: State, name: str) -> Conv:
-    """A scaling, a cut at zero and a convolution of 3 x 3."""
+def read_conv(state: State, name: str, halves: bool) -> Conv:
+    """A scaling, a cut at zero and a convolution of 3 x 3; its kernel in bfloat16 if `halves`."""
     scale, shift = read_scaling(state, f"{name}.0")
     weight = np.asarray(state[f"{name}.2.weight"], np.float64)
     c_out, c_in = weight.shape[:2]
     if c_in % PANEL:  # the first layer: windows instead of transforms
-        kernel = pack(weight.transpose(2, 3, 1, 0).reshape(9 * c_in, c_out))
+        kernel = flat(pack(weight.transpose(2, 3, 1, 0).reshape(9 * c_in, c_out)))
+    elif halves:
+        places = [pack_halves(place) for place in transform_kernel(weight)]
+        kernel = flat(np.stack(places), np.uint16)
     else:
-        kernel = np.stack([pack(place) for place in transform_kernel(weight)])
+        kernel = flat(np.stack([pack(place) for place in transform_kernel(weight)]))
     bias = state[f"{name}.2.bias"]
-    return Conv(c_in, c_out, flat(scale), flat(shift), flat(kernel), flat(bias))
+    return Conv(c_in, c_out, flat(scale), flat(shift), kernel, flat(bias))
 
 
 def read_projection(state: State, name: str) -> Conv:
@@ -103,10 +110,10 @@ def read_projection(state: State, name: str) -> Conv:
     return Conv(weight.shape[1], weight.shape[0], nothing, nothing, flat(kernel), flat(bias))
 
 
-def read_styled(state: State, name: str) -> Styled:
+def read_styled(state: State, name: str, halves: bool) -> Styled:
     """A convolution with style."""
     weight, bias = (np.asarray(state[f"{name}.full.{part}"]) for part in ("weight", "bias"))
-    return Styled(read_conv(state, f"{name}.conv"), weight, bias)
+    return Styled(read_conv(state, f"{name}.conv", halves), weight, bias)
 
 
 def read_output(state: State) -> Conv:
@@ -134,8 +141,12 @@ class PackedNet:
         return [level.project.c_out for level in self.down]
 
 
-def pack_net(state: State) -> PackedNet:
+def pack_net(state: State, halves: bool = False) -> PackedNet:
     """Pack weights by the names of Cellpose 3.
+
+    Parameters
+    ----------
+    halves : the transformed kernels in bfloat16, which is nearly all of the arithmetic
 
     Raises
     ------
@@ -148,15 +159,15 @@ def pack_net(state: State) -> PackedNet:
         tuple(
             Down(
                 read_projection(state, f"{down}_{k}.proj"),
-                tuple(read_conv(state, f"{down}_{k}.conv.conv_{t}") for t in range(4)),
+                tuple(read_conv(state, f"{down}_{k}.conv.conv_{t}", halves) for t in range(4)),
             )
             for k in range(levels)
         ),
         tuple(
             Up(
                 read_projection(state, f"{up}_{k}.proj"),
-                read_conv(state, f"{up}_{k}.conv.conv_0"),
-                tuple(read_styled(state, f"{up}_{k}.conv.conv_{t}") for t in (1, 2, 3)),
+                read_conv(state, f"{up}_{k}.conv.conv_0", halves),
+                tuple(read_styled(state, f"{up}_{k}.conv.conv_{t}", halves) for t in (1, 2, 3)),
             )
             for k in range(levels)
         ),

@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import types
 from numpy.typing import NDArray
+
+from tbscale.engine.fastnet.instructions import LANES
 
 Value = Any  # an llvmlite value: the library has no types
 Builder = Any
@@ -24,27 +26,16 @@ ALIGN_BYTES = 64
 FUSED = ("contract",)  # a product and a sum may become one instruction
 
 
-def lanes_of(features: dict[str, bool]) -> int:
-    """float32 numbers in the widest vector of a CPU with these LLVM features.
-
-    >>> lanes_of({"avx512f": True, "avx2": True}), lanes_of({"avx2": True}), lanes_of({})
-    (16, 8, 4)
-    """
-    if features.get("avx512f"):
-        return 16
-    return 8 if features.get("avx") else 4
-
-
-LANES = lanes_of(dict(binding.get_host_cpu_features()))
 VECTOR = ir.VectorType(FLOAT, LANES)
 
 
-def aligned(shape: Sequence[int]) -> NDArray[np.float32]:
-    """Zeros, float32, whose first byte starts a cache line."""
-    count = int(np.prod(shape))
-    raw = np.zeros(count * 4 + ALIGN_BYTES, np.uint8)
+def aligned(shape: Sequence[int], dtype: Any = np.float32) -> NDArray[Any]:
+    """Zeros whose first byte starts a cache line."""
+    size_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size_bytes + ALIGN_BYTES, np.uint8)
     skip = -raw.ctypes.data % ALIGN_BYTES
-    return raw[skip : skip + count * 4].view(np.float32).reshape(tuple(shape))
+    out: NDArray[Any] = raw[skip : skip + size_bytes].view(dtype).reshape(tuple(shape))
+    return out
 
 
 def constant(value: float) -> Value:
@@ -72,6 +63,11 @@ def at_least_zero(builder: Builder, a: Value) -> Value:
     return builder.select(builder.fcmp_ordered(">", a, zero), a, zero)
 
 
+def load_everywhere(builder: Builder, pointer: Value, offset: Value) -> Value:
+    """One number everywhere in a vector, from `pointer + offset` (in numbers)."""
+    return broadcast(builder, builder.load(builder.gep(pointer, [offset])))
+
+
 def load(builder: Builder, pointer: Value, offset: Value) -> Value:
     """A vector from `pointer + offset` (in numbers)."""
     place = builder.bitcast(builder.gep(pointer, [offset]), VECTOR.as_pointer())
@@ -80,8 +76,8 @@ def load(builder: Builder, pointer: Value, offset: Value) -> Value:
 
 def store(builder: Builder, value: Value, pointer: Value, offset: Value) -> None:
     """Store a vector at `pointer + offset` (in numbers)."""
-    place = builder.bitcast(builder.gep(pointer, [offset]), VECTOR.as_pointer())
-    builder.store(value, place, align=4)
+    place = builder.bitcast(builder.gep(pointer, [offset]), value.type.as_pointer())
+    builder.store(value, place, align=2)
 
 
 def number(value: int) -> Value:

@@ -14,8 +14,9 @@ import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from tbscale.engine.fastnet.halves import is_halves, narrow
+from tbscale.engine.fastnet.instructions import LANES
 from tbscale.engine.fastnet.vectors import (
-    LANES,
     Builder,
     Value,
     at_least_zero,
@@ -114,6 +115,7 @@ def _make_input_transform(source: tuple[int, ...], with_skip: bool) -> Any:
         typing, x, x_at, y, y_at, row, channels, scale, shift, v, v_at, stride
     ):
         kinds = signature(x, x_at, y, y_at, row, channels, scale, shift, v, v_at, stride)
+        halves = is_halves(v)
 
         def write(context, builder, sig, args):  # type: ignore[no-untyped-def]
             _, x_at, _, y_at, row, channels, _, _, _, v_at, stride = args
@@ -143,7 +145,8 @@ def _make_input_transform(source: tuple[int, ...], with_skip: bool) -> Any:
                 out = _both_axes(builder, column, IN_PX, _input_line)
                 for place, value in enumerate(value for line in out for value in line):
                     at = builder.add(v_at, builder.mul(stride, number(place)))
-                    store(builder, value, v, builder.add(at, c))
+                    stored = narrow(builder, value) if halves else value
+                    store(builder, stored, v, builder.add(at, c))
                 return []
 
             loop(builder, channels, LANES, [], turn)

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from cellpose.models import CellposeModel
 
-from tbscale.engine.network import has_bfloat16
+from tbscale.engine.fastnet.instructions import has_bfloat16
 from tbscale.engine.training.augment import Pool
 from tbscale.engine.training.data import (
     LabelledImage,

@@ -146,6 +146,7 @@ def candidates(tiles: Floats, threads: int) -> dict[str, tuple[Callable[[], Run]
         REFERENCE: (reference, None),
         KEPT: (reference, "glibc"),
         "winograd": (lambda: FastNetwork(resolve_model(EMBEDDED)), None),
+        "winograd-bfloat16": (lambda: FastNetwork(resolve_model(EMBEDDED), True), None),
         "channels-last": (by_torch(False, False), None),
         "channels-last-bfloat16": (by_torch(True, False), None),
         "compiled": (by_torch(False, True), "compiler"),
