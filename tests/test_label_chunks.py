@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from label_files import ALL, blocks, cells
 
 from tbscale.errors import ImageError
@@ -81,3 +83,35 @@ def test_two_writers_at_one_chunk_leave_one_of_them_whole(tmp_path: Path) -> Non
         list(pool.map(write, range(2)))
     assert np.unique(spools[0].read(ALL, ALL)).tolist() in ([3], [4])
     assert not list(tmp_path.rglob("*.partial"))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 8),
+)
+def test_every_level_is_every_second_pixel_of_the_one_before(
+    tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, int], seed: int, count: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    spool = LabelSpool(tmp_path_factory.mktemp("spool") / "s", shape, 16)
+    expected = np.zeros(shape, np.uint32)
+    for _ in range(count):
+        # half of the regions begin and end at chunks, so that some decide a chunk of the next level
+        unit = int(rng.choice([1, 32]))
+        y, x = (
+            slice(*sorted(min(side, unit * int(k)) for k in rng.integers(0, side // unit + 2, 2)))
+            for side in shape
+        )
+        labels = rng.integers(0, 3, expected[y, x].shape).astype(np.uint32)
+        if rng.random() < 0.3:
+            spool.merge(y, x, labels)
+            expected[y, x] = np.where(labels, labels, expected[y, x])
+        else:
+            spool.write(y, x, labels)
+            expected[y, x] = labels
+        if rng.random() < 0.2:
+            spool.build_pyramid()
+    for n, level in enumerate(spool.build_pyramid()):
+        np.testing.assert_array_equal(level.read(*whole(level)), expected[:: 2**n, :: 2**n])

@@ -75,22 +75,19 @@ def _mean(total, weight, starts_y, starts_x, top, left, out):  # type: ignore[no
     to be kept. `total` starts at the padded row `top`, `out` at the padded column `left`.
     """
     height, width = weight.shape
+    tapers = np.empty(starts_x[-1] + width, np.float64)
     for y in range(out.shape[1]):
-        first = 0
-        for x in range(left, left + out.shape[2]):
-            while starts_x[first] + width <= x:
-                first += 1
-            tapers = 0.0
-            for start in starts_y:
-                row = top + y - start
-                if row < 0 or row >= height:
-                    continue
-                column = first
-                while column < starts_x.size and starts_x[column] <= x:
-                    tapers += weight[row, x - starts_x[column]]
-                    column += 1
-            for c in range(out.shape[0]):
-                out[c, y, x - left] = np.float32(np.float64(total[c, y, x]) / tapers)
+        tapers[:] = 0
+        for start in starts_y:
+            row = top + y - start
+            if row < 0 or row >= height:
+                continue
+            for at in starts_x:
+                for x in range(width):
+                    tapers[at + x] += weight[row, x]
+        for c in range(out.shape[0]):
+            for x in range(out.shape[2]):
+                out[c, y, x] = np.float32(np.float64(total[c, y, left + x]) / tapers[left + x])
 
 
 @njit(nogil=True, cache=True)

@@ -6,6 +6,7 @@ an event loop and its threads, which takes longer than the codec does on labels.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ from tbscale.errors import ImageError
 
 Labels = NDArray[np.uint32]
 Region = tuple[slice, slice]
+Corner = tuple[int, int]  # of a chunk: its row and column among the chunks
 LEVEL = 1
+# zeros alone take no more, in bytes and in a share of the chunk; labels may take as little
+ZEROS_BYTES, ZEROS_SHARE = 100, 1 / 5000
 LITTER = ".partial"  # of a chunk that was being written when its process was killed
 
 
@@ -48,6 +52,7 @@ class LabelChunks:
         self.shape = shape
         self.chunks = min(chunk_px, shape[0]), min(chunk_px, shape[1])
         self._directory = directory / name / "c"
+        self._made: set[Path] = set()  # folders
         found: Any = group[name] if name in group else self._make(group, name)
         if not isinstance(found, zarr.Array) or (found.shape, found.chunks) != (shape, self.chunks):
             raise ImageError(
@@ -76,6 +81,25 @@ class LabelChunks:
                     slice(max(x.start, left), min(x.stop, left + width)),
                 )
 
+    def corners(self) -> Iterator[Corner]:
+        """Every chunk of the level."""
+        down, across = (
+            -(-side // chunk) for side, chunk in zip(self.shape, self.chunks, strict=True)
+        )
+        return itertools.product(range(down), range(across))
+
+    def corner_of(self, region: Region) -> Corner:
+        """The chunk that a region inside one lies in."""
+        return region[0].start // self.chunks[0], region[1].start // self.chunks[1]
+
+    def chunk_at(self, corner: Corner) -> Region:
+        """The pixels of a chunk, those inside the level."""
+        y, x = (
+            slice(place * chunk, min((place + 1) * chunk, side))
+            for place, chunk, side in zip(corner, self.chunks, self.shape, strict=True)
+        )
+        return y, x
+
     def read(self, y: slice, x: slice) -> Labels:
         """The labels of a region, which must lie inside the plane."""
         out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
@@ -83,7 +107,7 @@ class LabelChunks:
         for rows, columns in self.pieces(y, x):
             if self._load(self._path(rows, columns), chunk):
                 inside = self._inside(rows, columns)
-                out[_within(rows, y.start), _within(columns, x.start)] = chunk[inside]
+                out[within(rows, y.start), within(columns, x.start)] = chunk[inside]
         return out
 
     def read_halved(self, y: slice, x: slice) -> Labels:
@@ -91,10 +115,10 @@ class LabelChunks:
         out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
         chunk = _scratch(self.chunks)
         height, width = self.shape
-        for rows, columns in self.pieces(_doubled(y, height), _doubled(x, width)):
+        for rows, columns in self.pieces(doubled(y, height), doubled(x, width)):
             if self._load(self._path(rows, columns), chunk):
                 inside = self._inside(rows, columns)
-                out[_halved(rows, y.start), _halved(columns, x.start)] = chunk[inside][::2, ::2]
+                out[halved(rows, y.start), halved(columns, x.start)] = chunk[inside][::2, ::2]
         return out
 
     def put(self, rows: slice, columns: slice, new: Labels, keep: bool = False) -> None:
@@ -119,8 +143,8 @@ class LabelChunks:
         """Where a region of the plane lies in its chunk."""
         height, width = self.chunks
         return (
-            _within(rows, rows.start - rows.start % height),
-            _within(columns, columns.start - columns.start % width),
+            within(rows, rows.start - rows.start % height),
+            within(columns, columns.start - columns.start % width),
         )
 
     def _load(self, path: Path, out: Labels) -> bool:
@@ -139,23 +163,39 @@ class LabelChunks:
 
     def _store(self, path: Path, chunk: Labels) -> None:
         """Write a chunk, complete or not at all; one of zeros is no file."""
-        if not chunk.any():
+        code = _encode(chunk)
+        if len(code) < ZEROS_BYTES + chunk.nbytes * ZEROS_SHARE and not chunk.any():
             path.unlink(missing_ok=True)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        raw: Any = chunk.data  # any buffer will do, though the stubs ask for bytes
+        if path.parent not in self._made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(path.parent)
         own = f"{path.name}.{os.getpid()}-{threading.get_ident()}{LITTER}"  # two may write at once
         partial = path.with_name(own)
         try:
-            partial.write_bytes(imagecodecs.zstd_encode(raw, LEVEL))
+            partial.write_bytes(code)
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
 
 
-_here = threading.local()  # has `scratch`, one chunk for each thread
+_here = threading.local()  # has `scratch` and `code`, one chunk each for each thread
 LARGEST_KEPT_BYTES = 16 * 2**20
+CODE_SPARE_BYTES = 64 * 2**10  # a code may be this much longer than a chunk of the largest kept
+
+
+def _encode(chunk: Labels) -> memoryview:
+    """The code of a chunk, in memory that the thread's next call overwrites.
+
+    New memory for every code would cost several times what labels take to encode.
+    """
+    raw: Any = chunk.data.cast("B")  # any buffer will do, though the stubs ask for bytes
+    found: bytearray | None = getattr(_here, "code", None)
+    if found is None or len(found) < chunk.nbytes + CODE_SPARE_BYTES:
+        found = bytearray(chunk.nbytes + CODE_SPARE_BYTES)
+        _here.code = found if chunk.nbytes <= LARGEST_KEPT_BYTES else None
+    return memoryview(imagecodecs.zstd_encode(raw, LEVEL, out=found))
 
 
 def _scratch(shape: tuple[int, int]) -> Labels:
@@ -167,15 +207,21 @@ def _scratch(shape: tuple[int, int]) -> Labels:
     return found
 
 
-def _within(span: slice, start: int) -> slice:
+def within(span: slice, start: int) -> slice:
+    """A span of the plane, counted from `start`."""
     return slice(span.start - start, span.stop - start)
 
 
-def _doubled(span: slice, size: int) -> slice:
+def doubled(span: slice, size: int) -> slice:
     """What a span of the level below is halved from; `size` is that of this level."""
     return slice(2 * span.start, min(2 * span.stop, size))
 
 
-def _halved(span: slice, start: int) -> slice:
-    """Where every second pixel of a span, which starts at an even one, lies in the half."""
-    return slice(span.start // 2 - start, (span.stop + 1) // 2 - start)
+def halved(span: slice, start: int = 0) -> slice:
+    """Where every second pixel of the plane that lies in a span is in the half, from `start`."""
+    return slice((span.start + 1) // 2 - start, (span.stop + 1) // 2 - start)
+
+
+def is_within(inner: Region, outer: Region) -> bool:
+    """Whether a region lies in another."""
+    return all(a.start >= b.start and a.stop <= b.stop for a, b in zip(inner, outer, strict=True))

@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,16 @@ from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from tbscale.errors import ImageError, RunError
-from tbscale.images.labels_out.chunks import LITTER, LabelChunks, Labels
+from tbscale.images.labels_out.chunks import (
+    LITTER,
+    Corner,
+    LabelChunks,
+    Labels,
+    Region,
+    doubled,
+    halved,
+    is_within,
+)
 from tbscale.images.plane import region_bounds
 from tbscale.images.workers import each
 
@@ -65,9 +75,15 @@ class LabelSpool:
         self._lock = threading.Lock()
         if not resume and directory.exists():
             shutil.rmtree(directory)
+        self._halves: set[Corner] = set()  # chunks of the second level that are made
         with told_if_full(directory):
             self.group = zarr.open_group(LocalStore(directory), mode="a", zarr_format=3)
-            self.labels = self._level("0", shape)
+            self._levels = [self._level("0", shape)]
+            while max(self._levels[-1].shape) > chunk_px:
+                height, width = self._levels[-1].shape
+                smaller = -(-height // 2), -(-width // 2)
+                self._levels.append(self._level(str(len(self._levels)), smaller))
+        self.labels = self._levels[0]
 
     def _level(self, name: str, shape: tuple[int, int]) -> LabelChunks:
         """A level, as it is, or made."""
@@ -86,16 +102,48 @@ class LabelSpool:
         new = as_labels(labels, (y1 - y0, x1 - x0))
         if new.size == 0:
             return
-        pieces = list(self.labels.pieces(slice(y0, y1), slice(x0, x1)))
+        rows, columns = slice(y0, y1), slice(x0, x1)
+        touched, decided = self._halves_of(rows, columns)
+        pieces = [(self.labels, piece) for piece in self.labels.pieces(rows, columns)]
+        if not keep:
+            pieces += [(self._levels[1], self._levels[1].chunk_at(corner)) for corner in decided]
 
-        def put(piece: tuple[slice, slice]) -> None:
-            rows, columns = piece
-            part = new[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
+        def put(piece: tuple[LabelChunks, Region]) -> None:
+            level, (rows, columns) = piece
+            step = 1 if level is self.labels else 2
+            part = new[
+                rows.start * step - y0 : rows.stop * step - y0 : step,
+                columns.start * step - x0 : columns.stop * step - x0 : step,
+            ]
             if not keep or part.any():
-                self.labels.put(rows, columns, part, keep)
+                level.put(rows, columns, part, keep)
 
         with self._lock, told_if_full(self.directory):
+            self._halves -= touched
             each(put, pieces, "write")
+            if not keep:
+                self._halves |= decided
+
+    def _halves_of(self, rows: slice, columns: slice) -> tuple[set[Corner], set[Corner]]:
+        """Chunks of the second level that a region touches, and those that it decides alone.
+
+        Those can be made while its labels are at hand; the others are made at the end, from what
+        the first level then has.
+        """
+        if len(self._levels) < 2:
+            return set(), set()
+        second = self._levels[1]
+        touched = {
+            second.corner_of(piece) for piece in second.pieces(halved(rows), halved(columns))
+        }
+        height, width = self.shape
+        decided = set()
+        for corner in touched:
+            below = second.chunk_at(corner)
+            above = doubled(below[0], height), doubled(below[1], width)
+            if is_within(above, (rows, columns)):
+                decided.add(corner)
+        return touched, decided
 
     def read(self, y: slice, x: slice) -> Labels:
         """The labels written to a region so far, 0 where none were."""
@@ -110,26 +158,26 @@ class LabelSpool:
         level n is pixel 2**n * i of level 0. Memory: two chunks and their compressed bytes for
         each worker.
         """
-        levels = [self.labels]
-        while max(levels[-1].shape) > self.chunk_px:
-            above = levels[-1]
-            height, width = above.shape
-            below = self._level(str(len(levels)), (-(-height // 2), -(-width // 2)))
-            with told_if_full(self.directory):
-                _halve(above, below)
-            levels.append(below)
+        with told_if_full(self.directory):
+            for k, (above, below) in enumerate(pairwise(self._levels)):
+                _halve(above, below, self._halves if k == 0 else set())
         for litter in self.directory.rglob(f"*{LITTER}"):
             litter.unlink()
-        return levels
+        return self._levels
 
 
-def _halve(above: LabelChunks, below: LabelChunks) -> None:
-    """Fill `below` with every second pixel of `above`, one chunk of `below` at a time."""
+def _halve(above: LabelChunks, below: LabelChunks, done: set[Corner]) -> None:
+    """Fill `below` with every second pixel of `above`, one chunk of `below` at a time.
 
-    def halve(piece: tuple[slice, slice]) -> None:
+    Parameters
+    ----------
+    done : the chunks of `below` that are made
+    """
+
+    def halve(piece: Region) -> None:
         below.put(*piece, above.read_halved(*piece))
 
-    each(halve, list(below.pieces(slice(0, below.shape[0]), slice(0, below.shape[1]))))
+    each(halve, [below.chunk_at(corner) for corner in below.corners() if corner not in done])
 
 
 def as_labels(labels: NDArray[Any], shape: tuple[int, int]) -> Labels:
