@@ -145,6 +145,32 @@ def files_rows() -> Rows:
     return rows
 
 
+def steps_rows() -> Rows:
+    """Two rounds of two steps in three programs, the second without Cellpose 4."""
+    rows: Rows = []
+    for step, seconds in (
+        ("follow", {"cellpose-3": 6.0, "cellpose-4": 3.0, "fast": 0.5, "plain": 7.0}),
+        ("seeds", {"cellpose-3": 1.0, "fast": 0.1}),
+    ):
+        for engine, one in seconds.items():
+            rows += [("wall", f"{step}/{engine}/{turn}", one * turn) for turn in (1, 2)]
+            rows.append(("peak-growth", f"{step}/{engine}", one * 2**20))
+        rows.append(("grade-bit", f"{step}/fast", 1))
+    return [*rows, ("pixel-iterations", "follow/fast", 1.5e7), ("foreground-pixels", "plane", 1e6)]
+
+
+def traps_rows() -> Rows:
+    """Two shortcuts, and the drift in three rings."""
+    rows: Rows = []
+    for subject, equal in (("drift/frame", 0.7), ("stitch/iou/own-norm", 0.2)):
+        rows += [("cells", subject, 1001), ("reference-cells", subject, 1000)]
+        rows += [("equal-share", subject, equal), ("differing-share", subject, 0.0123)]
+        rows += [("ap-0.5", subject, 0.999), ("ap-0.9", subject, 0.98)]
+    for ring in (1, 2, 3):
+        rows.append(("equal-share", f"drift/ring-{ring}-of-3", 1 - ring / 10))
+    return rows
+
+
 ROWS = {
     "growth": growth_rows,
     "properties": properties_rows,
@@ -153,8 +179,14 @@ ROWS = {
     "trust": trust_rows,
     "network": network_rows,
     "files": files_rows,
+    "steps": steps_rows,
+    "traps": traps_rows,
 }
 PARAMETERS: Json = {
+    "repeats": 2,
+    "crop_px": 64,
+    "overlap_px": 8,
+    "merge_iou": 0.25,
     "size_px": 256,
     "rescaled_px": 256,
     "rescaled_diameter_px": 25.0,

@@ -8,7 +8,17 @@ from made_up_experiments import ROWS, experiment_record, growth_rows, settings_r
 
 from tbscale.bench.records import seal
 from tbscale.book.pages import Binder, Tree, is_template, new_environment
-from tbscale.book.questions import bottleneck, files, growth, network, properties, settings, trust
+from tbscale.book.questions import (
+    bottleneck,
+    files,
+    growth,
+    network,
+    properties,
+    settings,
+    step_costs,
+    traps,
+    trust,
+)
 from tbscale.book.questions import will_it_fit as fit
 from tbscale.book.questions.lines import Line, fit_line
 from tbscale.book.shelf import Entry, Shelf, make_shelf
@@ -22,8 +32,11 @@ NAMES = {
     "network": "questions/q6-network",
     "channels": "questions/q5-channels",
     "files": "questions/q7-files",
+    "steps": "questions/q8-steps",
+    "traps": "questions/q9-traps",
     "trust": "trust",
 }
+BY_SCRIPT = {NAMES["steps"], NAMES["traps"]}  # rerun beside another environment
 GIB = 2**30
 
 
@@ -56,7 +69,9 @@ def test_a_page_without_a_record_says_so(name: str) -> None:
     assert not tree.content
 
 
-@pytest.mark.parametrize("name", [*NAMES.values(), "questions/q1-bottleneck"])
+@pytest.mark.parametrize(
+    "name", [*sorted({*NAMES.values()} - BY_SCRIPT), "questions/q1-bottleneck"]
+)
 def test_a_page_has_a_notebook_that_reruns_it(name: str) -> None:
     notebook = PAGES / f"{name}.ipynb"
     assert notebook.is_file()
@@ -190,3 +205,25 @@ def test_a_way_to_run_the_network_is_faster_only_where_every_round_says_so() -> 
     found = {name: network.verdict_of(network.speedup_of(record, name)) for name in ROUNDS}
     assert found == ROUNDS
     assert network.points_table(record).index("0.5, 1") < network.points_table(record).index("1, 2")
+
+
+def test_a_step_is_set_beside_both_versions_round_by_round() -> None:
+    record = experiment_record("steps")
+    follow, seeds = step_costs.times_table(record).splitlines()[2:4]
+    assert "12.0 (12.0 to 12.0)" in follow
+    assert "6.00 (6.00 to 6.00)" in follow
+    assert "`bit`" in follow
+    assert follow.count("–") == 0
+    assert "10.0 (10.0 to 10.0)" in seeds
+    assert seeds.count("–") == 2  # seconds of Cellpose 4, and the ratio to them
+    assert "15,000,000" in step_costs.counts_table(record)
+    assert "14.0 (14.0 to 14.0)" in step_costs.plain_table(record)
+
+
+def test_cells_that_a_shortcut_changes_follow_the_record() -> None:
+    record = experiment_record("traps")
+    rows = traps.traps_table(record).splitlines()[2:]
+    assert len(rows) == 2
+    assert "| 1,000 | 1,001 | 300 |" in rows[0]
+    assert "| 1,000 | 1,001 | 800 |" in rows[1]
+    assert traps.changed_by_ring(record) == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3})

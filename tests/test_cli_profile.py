@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from made_up import made_up_record
 from tiny import write_tiny, write_weights
@@ -177,3 +179,30 @@ def test_passes_that_measure_nothing_start_no_kernel(
     assert failed.stderr.startswith("tbscale: ")
     assert failed.stderr.count("\n") == 1
     assert message in failed.stderr
+
+
+def test_a_profile_that_is_told_to_end_leaves_no_process(folder: Path, tmp_path: Path) -> None:
+    words = f"tbscale profile {folder}/tiny.ome.tif --model {folder}/weights.pth --channel DNA_1"
+    process = subprocess.Popen(
+        [sys.executable, "-m", *words.split(), "--repeats", "100000", "--out", str(tmp_path)],
+        cwd=tmp_path,
+        stderr=subprocess.DEVNULL,
+    )
+    own = psutil.Process(process.pid)
+    family = wait_for_workload(own)
+    process.terminate()
+    assert process.wait(60) != 0
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert alive == []
+    assert list(tmp_path.rglob("*.json")) == []
+
+
+def wait_for_workload(parent: psutil.Process, limit_s: float = 120) -> list[psutil.Process]:
+    """The processes below one, as soon as a pass is among them."""
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        family = parent.children(recursive=True)
+        if any("tbscale.engine.workload" in one.cmdline() for one in family):
+            return family
+        time.sleep(0.2)
+    raise AssertionError("no pass was started")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import tempfile
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,7 @@ def known_parameters(template: Path) -> dict[str, str]:
     import papermill
 
     logging.getLogger("papermill").setLevel(logging.WARNING)  # it names the notebook each time
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _ended_like_by_hand():
         warnings.simplefilter("ignore")  # of papermill's own dependencies
         found = papermill.inspect_notebook(str(template))
     return {name: str(one["default"]) for name, one in found.items()}
@@ -105,12 +108,28 @@ def _show_progress() -> None:
     log.filters[:] = [_ProgressOnly()]
 
 
+@contextmanager
+def _ended_like_by_hand() -> Iterator[None]:
+    """While this lasts, SIGTERM ends the run as ctrl-C does: the kernel and its processes too.
+
+    Otherwise a pass that lasts hours would go on alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only there may signals be handled
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _run(template: Path, executed: Path, parameters: Mapping[str, object]) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     _show_progress()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _ended_like_by_hand():
         warnings.simplefilter("ignore")
         try:
             papermill.execute_notebook(

@@ -37,6 +37,8 @@ from tbscale.book.questions import (
     network,
     properties,
     settings,
+    step_costs,
+    traps,
     trust,
 )
 from tbscale.book.questions import will_it_fit as fit
@@ -113,6 +115,8 @@ class PageContext:
             "settings": settings,
             "network": network,
             "files": files,
+            "step_costs": step_costs,
+            "traps": traps,
             "trust": trust,
             "fit": fit,
             "guideline": self.guideline,

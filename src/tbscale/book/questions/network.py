@@ -24,6 +24,7 @@ WORDS = {
     "reference": "as Cellpose runs it: torch, oneDNN's layout",
     "reference-memory-kept": "the same, freed memory kept, as by `exact`",
     "winograd": "`tbscale`, network `fast`: Winograd convolutions",
+    "winograd-bfloat16": "`tbscale`, network `half`: the same, products of bfloat16",
     "channels-last": "torch, `channels_last`",
     "channels-last-bfloat16": "torch, `channels_last`, bfloat16",
     "compiled": "torch, `channels_last`, compiled",
