@@ -11,6 +11,9 @@ from tbscale.book.questions.lines import Line
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.memory import DEFAULT_SHARE as DEFAULT_SHARE
 from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX, plan_segmentation
+from tbscale.engine.projection import (
+    LARGEST_CELLS_PER_MEGAPIXEL as LARGEST_CELLS_PER_MEGAPIXEL,
+)
 from tbscale.engine.projection import Workload, project
 from tbscale.errors import BookError, BudgetError
 from tbscale.images.datasets import DATASETS
