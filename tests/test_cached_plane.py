@@ -6,13 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tbscale.engine.grid import plan_tiles
+from tbscale.engine.projection import Workload, project
 from tbscale.errors import ImageError
-from tbscale.images.cached_plane import CachedPlane, cache_chunks, row_of_chunks_bytes
+from tbscale.images.cached_plane import (
+    CachedPlane,
+    beside_bytes,
+    cache_chunks,
+    row_of_chunks_bytes,
+)
+from tbscale.images.omezarr import ZarrPlane
 from tbscale.images.open import open_plane
-from tbscale.images.plane import ArrayPlane
+from tbscale.images.plane import ArrayPlane, ByteCount
 
 ALL = slice(None)
 
@@ -91,3 +100,21 @@ def test_it_is_left_out_where_it_gains_nothing(tmp_path: Path, tiled: Path) -> N
 def test_a_region_must_lie_in_the_plane(tiled: Path) -> None:
     with pytest.raises(ImageError, match="200 x 150"):
         cache_chunks(open_plane(tiled), 10**6).read(slice(0, 201), ALL)
+
+
+def test_channels_that_share_a_chunk_are_in_the_plan(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 96, 3), np.uint16)
+    tifffile.imwrite(
+        tmp_path / "rgb.tif", pixels, tile=(32, 32), compression="zlib", photometric="rgb"
+    )
+    plane = open_plane(tmp_path / "rgb.tif", 0)
+    assert beside_bytes(plane) == 32 * 32 * 2 * 2
+    group = zarr.open_group(tmp_path / "image.zarr", mode="w", zarr_format=3)
+    array = group.create_array("0", shape=(5, 64, 96), chunks=(5, 32, 32), dtype="uint16")
+    assert beside_bytes(ZarrPlane(tmp_path, array, (1,), ByteCount())) == 4 * 32 * 32 * 2
+    grid = plan_tiles((64, 96), 224, 0.1)
+    alone, beside = (
+        project((64, 96), grid, 256, Workload(workers=8, beside_bytes=size)) for size in (0, 10**9)
+    )
+    assert beside.peak_bytes - alone.peak_bytes > 7 * 10**9
+    assert beside_bytes(ArrayPlane(pixels[..., 0])) == 0

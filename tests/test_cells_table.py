@@ -70,7 +70,7 @@ def test_sums_of_integers_are_exact_where_float64_is_not() -> None:
 
 def test_an_id_beyond_the_cells_is_refused() -> None:
     labels, _ = labels_and_pixels("uint8")
-    with pytest.raises(ImageError, match="the id 70, and their metadata says 69 cells"):
+    with pytest.raises(ImageError, match="the id 70, and their metadata says 69 is the largest"):
         measure_shapes(ArrayPlane(labels), 69)
 
 
@@ -173,3 +173,16 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="exists"):
         check_table_path(tmp_path / "cells.csv", out, False)
     check_table_path(tmp_path / "cells.csv", out, True)
+
+
+def test_an_id_without_pixels_gets_no_row(tmp_path: Path) -> None:
+    labels, pixels = labels_and_pixels("uint16")
+    labels[labels == 7] = 0
+    (tmp_path / "work").mkdir()
+    measured = [Measured(Channel(0, "DNA"), ArrayPlane(pixels))]
+    write_table(
+        tmp_path / "cells.csv", tmp_path / "work", ArrayPlane(labels), 70, measured, {}, StepClock()
+    )
+    table = pd.read_csv(tmp_path / "cells.csv")
+    assert table["CellID"].tolist() == [k for k in range(1, 71) if k != 7]
+    assert np.isfinite(table.to_numpy(float)).all()

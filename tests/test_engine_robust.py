@@ -275,3 +275,59 @@ def test_a_run_finds_the_core_again_that_it_had_chosen(folder):
         make_network=climber,
     )
     assert result.plan.core_px == 256
+
+
+@pytest.mark.parametrize("left", ["while it was renamed", "half removed"])
+def test_scratch_whose_removal_was_killed_is_not_gone_on_from(
+    folder, undisturbed, left, monkeypatch
+):
+    out = folder / "again.ome.tif"
+    work = workdir_path(out)
+    with monkeypatch.context() as patched:
+        patched.setattr("tbscale.engine.segmentation.write_labels", stop)
+        with pytest.raises(KeyboardInterrupt):
+            segment(request(folder, out.name, channel=0), make_network=dark)
+    assert (work / "flow-rows.json").is_file()
+    if left == "half removed":  # as `rmtree` leaves it: the name went, the flows stayed
+        (work / "run.json").unlink()
+    else:
+        work.rename(work.with_name(f"{work.name}.dropped-1"))
+    segment(request(folder, out.name), make_network=climber)
+    np.testing.assert_array_equal(tifffile.imread(out), undisturbed)
+    assert sorted(p.name for p in folder.iterdir()) == ["again.ome.tif", "image.tif"]
+
+
+def stop(*_, **__):
+    raise KeyboardInterrupt
+
+
+def dark(weights, device):
+    """A network that finds nothing."""
+    return lambda tiles: np.full((len(tiles), 3, *tiles.shape[2:]), -9, np.float32)
+
+
+def test_what_is_left_beside_complete_labels_is_named(folder):
+    out = segment(request(folder), make_network=climber).out
+    workdir_path(out).mkdir()
+    with pytest.raises(RunError, match=r"exists, and \.labels\.ome\.tif\.tbscale beside it"):
+        segment(request(folder), make_network=climber)
+
+
+def test_a_pixel_that_is_no_number_is_refused_wherever_it_lies(tmp_path):
+    pixels = np.ones((2100, 64), np.float32)
+    pixels[::2] = 5
+    pixels[2050, 3] = np.nan
+    tifffile.imwrite(tmp_path / "image.tif", pixels, tile=(64, 64))
+    with pytest.raises(ImageError, match=r"rows 2048 to 2100 hold a pixel that is not a finite"):
+        segment(request(tmp_path), make_network=climber)
+
+
+def test_without_a_size_filter_numbers_keep_their_gaps_and_the_table_its_rows(folder):
+    settings = Settings(rules=Rules(flow_threshold=3.0, min_size=0))
+    asked = replace(request(folder), settings=settings, cells=folder / "cells.csv")
+    result = segment(asked, make_network=climber)
+    labels = tifffile.imread(result.out)
+    ids = np.unique(labels)[1:]
+    rows = (folder / "cells.csv").read_text().splitlines()[1:]
+    assert [int(row.partition(",")[0]) for row in rows] == ids.tolist()
+    assert result.cell_count == len(ids)

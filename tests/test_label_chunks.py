@@ -115,3 +115,12 @@ def test_every_level_is_every_second_pixel_of_the_one_before(
             spool.build_pyramid()
     for n, level in enumerate(spool.build_pyramid()):
         np.testing.assert_array_equal(level.read(*whole(level)), expected[:: 2**n, :: 2**n])
+
+
+def test_two_resumed_writers_agree_on_every_level(tmp_path: Path) -> None:
+    everything = slice(0, 64), slice(0, 64)
+    one, other = (LabelSpool(tmp_path / "s", (64, 64), 16, resume=True) for _ in range(2))
+    one.write(*everything, np.ones((64, 64), np.uint32))
+    other.write(*everything, np.full((64, 64), 2, np.uint32))
+    for level in one.build_pyramid():
+        assert (level.read(*whole(level)) == 2).all()

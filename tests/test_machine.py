@@ -10,6 +10,7 @@ from tbscale.bench import machine
 from tbscale.bench.machine_slug import machine_slug, slug_words
 from tbscale.bench.redact import Privacy, find_private
 from tbscale.bench.schema import Load
+from tbscale.engine.cgroup import cgroup_left_bytes
 
 IDLE = Load(load_1min=0.0, cpu_share=0.0)
 
@@ -93,3 +94,20 @@ def test_storage_that_the_file_system_tells(tmp_path: Path, filesystem: str, kin
 )
 def test_slugs_are_short_and_plain(model: str, slug: str) -> None:
     assert slug_words(model) == slug
+
+
+def test_what_a_cgroup_leaves_is_its_limit_less_what_cannot_be_dropped(tmp_path: Path) -> None:
+    listing = tmp_path / "cgroup"
+    write(listing, "0::/outer/inner\n")
+    write(tmp_path / "outer" / "memory.max", "1000\n")
+    write(tmp_path / "outer" / "memory.current", "700\n")
+    write(tmp_path / "outer" / "memory.stat", "anon 400\ninactive_file 200\n")
+    write(tmp_path / "outer" / "inner" / "memory.max", "max\n")
+    assert cgroup_left_bytes(tmp_path, listing) == 500
+    write(tmp_path / "outer" / "inner" / "memory.max", "300\n")
+    assert cgroup_left_bytes(tmp_path, listing) == 300
+    write(listing, "4:memory:/job\n")
+    write(tmp_path / "memory" / "job" / "memory.limit_in_bytes", "2000\n")
+    write(tmp_path / "memory" / "job" / "memory.usage_in_bytes", "2500\n")
+    assert cgroup_left_bytes(tmp_path, listing) == 0
+    assert cgroup_left_bytes(tmp_path, tmp_path / "absent") is None

@@ -178,6 +178,18 @@ def test_a_pixel_size_without_a_unit_is_not_known(store: Path) -> None:
         assert image.pixel_size_um is None
 
 
+def test_a_pixel_size_that_is_no_size_is_not_known(store: Path) -> None:
+    write_store(store, noise(1, 20, 20))
+    path = store / "zarr.json"
+    facts = json.loads(path.read_text())
+    dataset = facts["attributes"]["ome"]["multiscales"][0]["datasets"][0]
+    for scale in ([1, 0, 1], [1, -1, 1]):
+        dataset["coordinateTransformations"][0]["scale"] = scale
+        path.write_text(json.dumps(facts))
+        with open_image(store) as image:
+            assert image.pixel_size_um is None
+
+
 @pytest.mark.parametrize("shards", [None, (1, 64, 80)], ids=["chunks", "shards"])
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_a_region_touches_its_own_channel_only(

@@ -21,7 +21,15 @@ from tbscale.errors import ImageError
 from tbscale.images.labels_out import open_label_writer
 from tbscale.images.plane import ArrayPlane
 from tbscale.report.page import check_report_path, default_path, write_report
-from tbscale.report.survey import around, busiest_border, choose_places, count_in_bins, shrink
+from tbscale.report.source import open_source
+from tbscale.report.survey import (
+    around,
+    busiest_border,
+    choose_places,
+    count_in_bins,
+    shrink,
+    survey,
+)
 
 SHAPE = (600, 700)
 RUN: dict[str, Any] = {
@@ -210,3 +218,17 @@ def test_the_page_reads_on_a_phone_and_in_the_dark(
         ".map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' ').slice(0, 300)))"
     )
     assert found == []
+
+
+def test_the_report_shows_the_plane_that_was_segmented(tmp_path: Path) -> None:
+    made = write_pair(tmp_path, z=1, t=None)
+    stack = np.stack([np.full(SHAPE, level, np.uint16) for level in (10, 20, 30)])
+    tifffile.imwrite(tmp_path / "tissue.ome.tif", stack, ome=True, metadata={"axes": "ZYX"})
+    source = open_source(made, None, 100)
+    assert int(source.pixels.read(slice(0, 1), slice(0, 1))[0, 0]) == 20
+
+
+def test_gaps_in_the_numbers_are_no_cells(tmp_path: Path) -> None:
+    made = write_pair(tmp_path, "gaps.ome.zarr", **{"cells": 10**6, "largest id": 10**6})
+    found = survey(open_source(made, None, 100))
+    assert found.density.sum() == len(found.means) == squares().max()

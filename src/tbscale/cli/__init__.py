@@ -42,6 +42,10 @@ def main() -> None:
     except (TbscaleError, typer.TyperException) as error:
         typer.echo(f"tbscale: {sentence(error)}", err=True)
         raise SystemExit(2) from None
+    except PermissionError as error:
+        name = error.filename or "a file"
+        typer.echo(f"tbscale: no permission for {name}; choose a place to write to", err=True)
+        raise SystemExit(2) from None
     except (KeyboardInterrupt, typer.Abort):
         status = INTERRUPTED
     if status == INTERRUPTED:

@@ -31,6 +31,38 @@ def cgroup_limits(
     return min(memory, default=None), min(cpus, default=None)
 
 
+def cgroup_left_bytes(
+    root: Path = Path("/sys/fs/cgroup"), listing: Path = Path("/proc/self/cgroup")
+) -> int | None:
+    """Memory that the control groups of this process leave it now; None is no limit.
+
+    What a group holds of files can be dropped, so the inactive part of that counts as left.
+    """
+    left: list[int] = []
+    for line in read_lines(listing):
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            tree, limit, used, cached = root, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            tree, limit = root / "memory", "memory.limit_in_bytes"
+            used, cached = "memory.usage_in_bytes", "total_inactive_file"
+        else:
+            continue
+        parts = Path(path.strip("/")).parts
+        for depth in range(len(parts), -1, -1):
+            group = tree / Path(*parts[:depth])
+            for most in _limit(group / limit):
+                in_use = sum(int(text) for text in read_lines(group / used) if text.isdigit())
+                left.append(max(0, most - max(0, in_use - _statistic(group, cached))))
+    return min(left, default=None)
+
+
+def _statistic(group: Path, name: str) -> int:
+    """One number of a group's `memory.stat`; 0 where it has none."""
+    pairs = [line.split() for line in read_lines(group / "memory.stat")]
+    return sum(int(value) for key, value in pairs if key == name)
+
+
 def read_lines(path: Path) -> list[str]:
     """Lines of a small file; none where it cannot be read."""
     try:

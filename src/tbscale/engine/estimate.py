@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -68,7 +69,8 @@ def estimate_time(
     network. An image whose other parts differ takes another time.
     """
     pieces, read_s = read_piece(planes)
-    first = [ArrayPlane(piece.pixels[:FIRST_PX, :FIRST_PX]) for piece in pieces]
+    first_px = max(FIRST_PX, math.ceil(2 / settings.scaling.factor))  # at least a pixel, rescaled
+    first = [ArrayPlane(piece.pixels[:first_px, :first_px]) for piece in pieces]
     settings = replace(settings, keeps_freed=plan.keeps_freed)
     with keep_freed(settings.kept_bytes):  # from piece to piece, as a run does from batch to batch
         time_piece(first, network, settings)

@@ -29,9 +29,10 @@ from tbscale.engine.workload.engines import Prepared, Segmentation
 from tbscale.engine.workload.image import job_region
 from tbscale.engine.workload.job import Job, Scalar
 from tbscale.errors import RunError
-from tbscale.images.cached_plane import row_of_chunks_bytes
+from tbscale.images.cached_plane import beside_bytes, row_of_chunks_bytes
 from tbscale.images.open import open_plane
 from tbscale.images.plane import Plane
+from tbscale.images.workers import worker_count
 from tbscale.steps import StepClock
 
 # settings of the reference that the engine has in one form only
@@ -212,6 +213,8 @@ def make_plan(
             chosen.batch_size,
             network_memory(str(settings["network"]), torch.get_num_threads(), device),
             chosen.scaling.frame_if_needed(planes[0].shape),
+            workers=worker_count(),
+            beside_bytes=max(beside_bytes(plane) for plane in planes),
         ),
         chosen.tile_px,
         chosen.overlap,

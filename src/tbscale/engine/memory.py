@@ -6,7 +6,7 @@ import re
 
 import psutil
 
-from tbscale.engine.cgroup import cgroup_limits
+from tbscale.engine.cgroup import cgroup_left_bytes
 from tbscale.errors import PlanError
 
 DEFAULT_SHARE = 0.6
@@ -35,7 +35,5 @@ def parse_bytes(text: str) -> int:
 def default_budget_bytes() -> int:
     """60 % of the memory that is free on the machine or left in its cgroup."""
     free = psutil.virtual_memory().available
-    limit, _ = cgroup_limits()
-    if limit is not None:
-        free = min(free, limit)
-    return int(free * DEFAULT_SHARE)
+    left = cgroup_left_bytes()
+    return int((free if left is None else min(free, left)) * DEFAULT_SHARE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tbscale.engine.allocator import can_keep_freed
-from tbscale.engine.fastnet.instructions import has_matrix_units
 
 LAYER_CHANNELS = 32  # of a layer at full resolution, in every network that Cellpose offers
 
@@ -67,6 +66,10 @@ def network_memory(mode: str, threads: int, device: str = "cpu") -> NetworkMemor
     """
     if device != "cpu":
         return replace(EXACT_MEMORY, gaps_per_tile_px=0)
+    from tbscale.engine.fastnet.instructions import (
+        has_matrix_units,  # numba, which a plan may not need
+    )
+
     if mode == "fast" or (mode == "half" and not has_matrix_units()):
         return NetworkMemory(FAST_BYTES_PER_TILE_PX, FAST_FIXED_BYTES, threads)
     return EXACT_MEMORY

@@ -68,13 +68,13 @@ def intensity_limits(plane: Plane) -> Limits:
     lowest, highest = np.inf, -np.inf
     for start in range(0, height, rows):
         pixels = plane.read(slice(start, min(start + rows, height)), slice(0, width))
-        lowest = min(lowest, float(pixels.min()))
-        highest = max(highest, float(pixels.max()))
-        if not (np.isfinite(lowest) and np.isfinite(highest)):
+        low, high = float(pixels.min()), float(pixels.max())  # NaN where any pixel is
+        if not (np.isfinite(low) and np.isfinite(high)):
             raise ImageError(
                 f"rows {start} to {start + len(pixels)} hold a pixel that is not a finite number; "
                 "replace it before segmenting"
             )
+        lowest, highest = min(lowest, low), max(highest, high)
         sample.append(pixels[-start % step_y :: step_y, ::step_x].astype(np.float32))
     if lowest == highest:
         return Limits(None, None)

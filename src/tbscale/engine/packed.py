@@ -15,10 +15,10 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, shape_of
+from tbscale.images.compiled import compiled
 
 LEVEL = 1  # zstd
 HEADER = np.dtype([("mask_bytes", "<u4"), ("item_bytes", "<u4")])
@@ -70,7 +70,7 @@ def unpack(content: bytes, dtype: np.dtype[Any]) -> tuple[NDArray[np.uint8], NDA
     return np.frombuffer(bits, np.uint8), pairs.reshape(-1, 2)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _spread(bits, pairs, width, window, values, mask):  # type: ignore[no-untyped-def]
     """Put the part of a chunk inside `window` (y0, y1, x0, x1 of the chunk) where it belongs.
 

@@ -65,6 +65,7 @@ class Workload:
     frame : (Y, X) of the plane as the network sees it; None where it is not resized
     follows_beside : whether blocks are followed while the network works
     workers : threads that decode chunks
+    beside_bytes : of a chunk while it is decoded, of channels that are not read
     extras : what is made beside the labels
     """
 
@@ -76,6 +77,7 @@ class Workload:
     frame: tuple[int, int] | None = None
     follows_beside: bool = False
     workers: int = 1
+    beside_bytes: int = 0
     extras: Extras = Extras()
 
 
@@ -165,6 +167,7 @@ def limits_stage(shape: tuple[int, int], work: Workload) -> Stage:
         "limits",
         (
             ("rows read", 2 * max(rows, work.cache_bytes)),
+            ("other channels", work.workers * work.beside_bytes),
             ("sample", 3 * sample),  # gathered, joined, and numpy's copy for the percentile
             ("allocator", ALLOCATOR_BYTES),
         ),
@@ -187,6 +190,7 @@ def network_stage(shape: tuple[int, int], grid: TileGrid, core_px: int, work: Wo
             ("waiting flow", min(ROW_CHUNK_PX, shape[0]) * width * 9),
             ("pieces", piece + CODED_CHUNKS // 8 * chunk),
             ("decoded chunks", work.cache_bytes),
+            ("other channels", work.workers * work.beside_bytes),
             ("tiles", 2 * work.batch_size * tile_px * 4 * (INPUTS + OUTPUTS)),
             ("activations", work.network.bytes(tile_px, work.batch_size)),
             ("freed and kept", work.network.gaps_bytes(tile_px, work.batch_size)),
@@ -217,6 +221,7 @@ def extras_stage(work: Workload, cell_count: int) -> Stage:
             ("library", TABLE_LIBRARY_BYTES),
             ("windows", (work.workers + 2) * TABLE_WINDOW_BYTES),
             ("decoded chunks", decoded),
+            ("other channels", work.workers * work.beside_bytes),
             ("table of cells", cell_count * TABLE_BYTES_PER_CELL),
             ("page", page),
         ),

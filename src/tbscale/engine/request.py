@@ -24,7 +24,7 @@ from tbscale.engine.table.task import Measured, was_written_to
 from tbscale.engine.weights import Weights
 from tbscale.engine.workdir import workdir_path
 from tbscale.errors import RunError
-from tbscale.images.cached_plane import row_of_chunks_bytes
+from tbscale.images.cached_plane import beside_bytes, row_of_chunks_bytes
 from tbscale.images.image import Image
 from tbscale.images.labels_out.writer import check_label_path
 from tbscale.images.plane import Plane
@@ -91,6 +91,12 @@ def network_of(request: Request, weights: Weights, make_network: MakeNetwork | N
 
 def check_request(request: Request) -> None:
     """Refuse what cannot be run or written, before any work is done."""
+    left = workdir_path(request.out)
+    if request.out.exists() and left.is_dir():  # killed after the labels got their name
+        raise RunError(
+            f"{request.out} exists, and {left.name} beside it is what its run left; remove "
+            "that, or both to segment again"
+        )
     check_label_path(request.out)
     check_device(request.device)
     choose_kernels(request.settings.plain)
@@ -166,6 +172,7 @@ def plan_request(
             scaling.frame_if_needed(planes[0].shape),
             request.follows_beside,
             worker_count(),
+            max(beside_bytes(plane) for plane in [*planes, *(one.plane for one in measured)]),
             Extras(cached, request.report is not None),
         ),
         request.settings.tile_px,

@@ -59,6 +59,8 @@ class PlaneLabels:
     at, label : int64 and uint32 (n,), pixels that changed when holes were filled, sorted
     plane_shape : (Y, X)
     count : cells
+    largest_id : above `count` where a cell was overwritten and the numbers keep its gap, as the
+        reference's do without a size filter
     """
 
     merged: LabelSource
@@ -67,6 +69,7 @@ class PlaneLabels:
     label: NDArray[np.uint32]
     plane_shape: tuple[int, int]
     count: int
+    largest_id: int
 
     def read(self, region: Region) -> NDArray[np.uint32]:
         """Labels uint32 (H, W) of a region."""
@@ -160,4 +163,5 @@ def finish_labels(
         index[holes.cell[order]],
         plane_shape,
         int(np.count_nonzero(final)),
+        int(final.max(initial=0)),
     )

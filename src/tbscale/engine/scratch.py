@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region
 from tbscale.engine.kernels.follow import NO_SINK
 from tbscale.engine.packed import PackedStore, write_whole
 from tbscale.engine.strips import Rows
+from tbscale.images.compiled import compiled
 
 ROW_CHUNK_PX = 128
 COLUMN_CHUNK_PX = 1024
@@ -132,7 +132,7 @@ class FlowStore:
         return self._flow.read(region)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add_places(offsets, mask, y0, x0, sinks):  # type: ignore[no-untyped-def]
     """Offsets int32 (H, W, 2) from the pixels to `sinks` int32 (2, H, W), in place."""
     for y in range(mask.shape[0]):
@@ -142,7 +142,7 @@ def _add_places(offsets, mask, y0, x0, sinks):  # type: ignore[no-untyped-def]
                 sinks[1, y, x] = x0 + x + offsets[y, x, 1]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _take_places(sinks, y0, x0, offsets, mask):  # type: ignore[no-untyped-def]
     """The reverse of `_add_places`."""
     for y in range(mask.shape[0]):

@@ -108,7 +108,7 @@ def segment(
             if request.cells is not None:
                 facts = shared_facts(job.identity)
                 write_table(
-                    request.cells, work.path, writer, labels.count, job.measured, facts, clock
+                    request.cells, work.path, writer, labels.largest_id, job.measured, facts, clock
                 )
             wall_s = time.perf_counter() - started
             return {"run": run_facts(job.plan, clock, peaks, wall_s, resumed)}
@@ -261,7 +261,7 @@ def write_labels(
     finish : called when all labels are collected and before the file gets its name; returns what
         its metadata is to hold besides `identity`
     """
-    provenance = shared_facts(identity) | {"cells": labels.count}
+    provenance = shared_facts(identity) | {"cells": labels.count, "largest id": labels.largest_id}
     with open_label_writer(
         out, plan.shape, pixel_size_um=pixel_size_um, provenance=provenance
     ) as writer:

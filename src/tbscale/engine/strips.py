@@ -11,11 +11,11 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from tbscale.engine.grid import TileGrid
 from tbscale.engine.network import Network
+from tbscale.images.compiled import compiled
 from tbscale.steps import StepClock
 
 TAPER_SIGMA_PX = 7.5
@@ -55,7 +55,7 @@ def taper(height: int, width: int) -> NDArray[np.float64]:
     return np.ascontiguousarray(whole[top : top + height, left : left + width])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _add(tile, weight, total, top, left):  # type: ignore[no-untyped-def]
     """Add one tile: products and sums in float64, the sum rounded to float32 each time."""
     for c in range(tile.shape[0]):
@@ -67,7 +67,7 @@ def _add(tile, weight, total, top, left):  # type: ignore[no-untyped-def]
                 )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _mean(total, weight, starts_y, starts_x, top, left, out):  # type: ignore[no-untyped-def]
     """Divide rows of sums by their tapers, in float64, and round to float32 into `out`.
 
@@ -90,7 +90,7 @@ def _mean(total, weight, starts_y, starts_x, top, left, out):  # type: ignore[no
                 out[c, y, x] = np.float32(np.float64(total[c, y, left + x]) / tapers[left + x])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _move_up(total, count):  # type: ignore[no-untyped-def]
     """Drop the first `count` rows, move the others up and zero what they leave; in place."""
     kept = total.shape[1] - count

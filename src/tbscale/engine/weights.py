@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tbscale.errors import WeightsError
+from tbscale.images.compiled import user_cache
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +66,7 @@ def cache_folder() -> Path:
     """Where unpacked weights are kept: TBSCALE_CACHE, else tbscale in the user's cache."""
     if own := os.environ.get("TBSCALE_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tbscale"
+    return user_cache()
 
 
 def embedded_weights() -> Path:
@@ -75,7 +76,7 @@ def embedded_weights() -> Path:
 
     Raises
     ------
-    WeightsError : the package was installed without the weights
+    WeightsError : the package was installed without the weights, or there is no place for them
     """
     if not EMBEDDED_FILE.is_file():
         raise WeightsError(
@@ -84,7 +85,13 @@ def embedded_weights() -> Path:
         )
     target = cache_folder() / f"embedded-{file_sha256(EMBEDDED_FILE)[:16]}.pth"
     if not target.is_file():
-        _unpack(EMBEDDED_FILE, target)
+        try:
+            _unpack(EMBEDDED_FILE, target)
+        except OSError as error:
+            raise WeightsError(
+                f"the embedded weights cannot be unpacked into {target.parent} "
+                f"({error.strerror}); set TBSCALE_CACHE to a folder that can be written to"
+            ) from error
     return target
 
 

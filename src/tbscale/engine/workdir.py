@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from tbscale.engine.scratch import write_json
 from tbscale.errors import RunError
 
 IDENTITY = "run.json"
+DROPPED = ".dropped-"  # of a scratch that is being removed
 
 
 def workdir_path(out: Path) -> Path:
@@ -62,10 +64,10 @@ class WorkDir:
         return self
 
     def _claim(self) -> None:
-        if self._restart:
+        stored = self.path / IDENTITY
+        if self._restart or not stored.is_file():  # without a name, whose scratch it is, is unknown
             self.clear()
         self.path.mkdir(exist_ok=True)
-        stored = self.path / IDENTITY
         if stored.is_file():
             self._compare(json.loads(stored.read_text()))
         else:
@@ -105,8 +107,14 @@ class WorkDir:
             )
 
     def clear(self) -> None:
-        """Remove everything that a run left here."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Remove everything that a run left here.
+
+        It gets another name first: a kill in between leaves nothing that a run would go on from.
+        """
+        if self.path.exists():
+            self.path.replace(self.path.with_name(f"{self.path.name}{DROPPED}{os.getpid()}"))
+        for dropped in self.path.parent.glob(f"{glob.escape(self.path.name)}{DROPPED}*"):
+            shutil.rmtree(dropped, ignore_errors=True)
 
     def __exit__(
         self,

@@ -26,6 +26,11 @@ def row_of_chunks_bytes(plane: Plane) -> int:
     return min(plane.chunk_shape[0], plane.shape[0]) * plane.shape[1] * plane.dtype.itemsize
 
 
+def beside_bytes(plane: Plane) -> int:
+    """What decoding one chunk holds beyond the plane's own pixels, where channels lie together."""
+    return int(getattr(plane, "beside_bytes", 0))
+
+
 def cache_chunks(plane: Plane, capacity_bytes: int) -> Plane:
     """The plane behind a cache of decoded chunks, or itself where a cache gains nothing.
 

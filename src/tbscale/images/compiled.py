@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -39,8 +40,17 @@ def cache_folder(folder: Path) -> Path:
         return Path(numba.config.CACHE_DIR) / name
     if os.access(folder, os.W_OK):
         return folder / "__pycache__" / name
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tbscale" / name
+    return user_cache() / name
+
+
+def user_cache() -> Path:
+    """The folder of this package in the user's cache; where a user has no home, a temporary one."""
+    if own := os.environ.get("XDG_CACHE_HOME"):
+        return Path(own) / "tbscale"
+    try:
+        return Path.home() / ".cache" / "tbscale"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"tbscale-{os.getuid()}"
 
 
 @contextmanager
@@ -54,15 +64,29 @@ def _cached_in(folder: Path) -> Iterator[None]:
         numba.config.CACHE_DIR = before
 
 
+def compiled_with(**options: Any) -> Callable[[Kernel], Kernel]:
+    """As `compiled`, with options of numba such as `parallel`."""
+
+    def decorate(function: Kernel) -> Kernel:
+        kernel: Kernel
+        try:
+            with _cached_in(Path(function.__code__.co_filename).parent):
+                kernel = njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # numba's word where no folder can be written to
+            kernel = njit(nogil=True, **options)(function)
+        return kernel
+
+    return decorate
+
+
 def compiled(function: Kernel) -> Kernel:
-    """Compile a kernel at its first call; it runs without the interpreter's lock."""
-    with _cached_in(Path(function.__code__.co_filename).parent):
-        kernel: Kernel = njit(nogil=True, cache=True)(function)
-    return kernel
+    """Compile a kernel at its first call; it runs without the interpreter's lock.
+
+    It is kept on disk for the next process, if there is a place for it.
+    """
+    return compiled_with()(function)
 
 
 def inlined(function: Kernel) -> Kernel:
     """As `compiled`, for a short kernel that is put into its callers before they are typed."""
-    with _cached_in(Path(function.__code__.co_filename).parent):
-        kernel: Kernel = njit(nogil=True, cache=True, inline="always")(function)
-    return kernel
+    return compiled_with(inline="always")(function)

@@ -87,6 +87,12 @@ class ZarrPlane:
         return _chunk_shape(self.pixels)
 
     @property
+    def beside_bytes(self) -> int:
+        """Bytes of a decoded chunk that are of other channels or planes."""
+        chunk = self.pixels.chunks
+        return (prod(chunk) - chunk[-2] * chunk[-1]) * self.dtype.itemsize
+
+    @property
     def bytes_read(self) -> int:
         """Bytes of the chunks read so far."""
         return self.count.total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -151,4 +152,5 @@ def _pixel_size_um(
     y_um, x_um = (MICROMETRES.get(str(unit)) for unit in units)
     if not found or y_um is None or x_um is None:
         return None
-    return float(scale[-2]) * y_um, float(scale[-1]) * x_um
+    size = float(scale[-2]) * y_um, float(scale[-1]) * x_um
+    return size if all(math.isfinite(one) and one > 0 for one in size) else None

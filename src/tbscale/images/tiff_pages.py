@@ -11,6 +11,7 @@ import os
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,12 @@ class DecodedPlane:
     def chunk_shape(self) -> tuple[int, int]:
         """(Y, X) of a strip or tile, pixels."""
         return self.layout.chunk_shape
+
+    @property
+    def beside_bytes(self) -> int:
+        """Bytes of a decoded chunk that are of other samples or planes."""
+        pixels: int = prod(self.page.chunks) - prod(self.chunk_shape)
+        return pixels * self.dtype.itemsize
 
     @property
     def bytes_read(self) -> int:

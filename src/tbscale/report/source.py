@@ -22,6 +22,7 @@ class Source:
     labels, pixels : planes of one shape
     overview : the coarsest stored level of the same channel that is still fine enough to show
     count : cells
+    largest_id : of the labels
     channel_name : of the segmented channel
     pixel_size_um : (y, x) of the labels, if known
     facts : what made the labels, JSON values; `run` holds plan, time and memory
@@ -33,6 +34,7 @@ class Source:
     pixels: Plane
     overview: Plane
     count: int
+    largest_id: int
     channel_name: str
     pixel_size_um: tuple[float, float] | None
     facts: dict[str, Any]
@@ -77,8 +79,9 @@ def open_source(labels: Path, given_image: Path | None, overview_px: int) -> Sou
     level = int(facts.get("level") or 0)
     with open_image(path) as image:
         channel = 0 if facts.get("channel") is None else image.pick_channel(facts["channel"])
-        pixels = image.plane(channel, level)
-        overview = image.plane(channel, overview_level(image, level, overview_px))
+        place = facts.get("z"), facts.get("t")
+        pixels = image.plane(channel, level, *place)
+        overview = image.plane(channel, overview_level(image, level, overview_px), *place)
         channel_name = image.channels[channel].name
     if pixels.shape != found.shape:
         raise ImageError(
@@ -92,6 +95,7 @@ def open_source(labels: Path, given_image: Path | None, overview_px: int) -> Sou
         pixels,
         overview,
         int(facts["cells"]),
+        int(facts.get("largest id", facts["cells"])),
         channel_name,
         pixel_size_um,
         facts,

@@ -42,8 +42,10 @@ class Survey:
 
 def survey(source: Source) -> Survey:
     """Measure every cell and shrink the plane; memory is that of the cells and a few windows."""
-    shapes = measure_shapes(source.labels, source.count)
+    shapes = measure_shapes(source.labels, source.largest_id)
     means = measure_means(source.labels, source.pixels, shapes.area)
+    there = shapes.area > 0
+    shapes, means = shapes.of(there), means[there]
     bin_px = max(SMALLEST_BIN_PX, math.ceil(max(source.labels.shape) / BINS))
     return Survey(
         shapes,

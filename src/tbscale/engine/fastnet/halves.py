@@ -60,8 +60,14 @@ def widen_halves(values: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def narrow(builder: Builder, vector: Value) -> Value:
-    """A vector of float32 as bfloat16, to nearest."""
-    return builder.fptrunc(vector, ir.VectorType(BFLOAT, LANES))
+    """A vector of finite float32 as bfloat16, to nearest, ties to even."""
+    if HAS_PAIRS:
+        return builder.fptrunc(vector, ir.VectorType(BFLOAT, LANES))
+    bits = builder.bitcast(vector, PAIRS)  # no CPU's instruction, and no library's function
+    shift, one, half = (ir.Constant(PAIRS, [ir.Constant(PAIR, k)] * LANES) for k in (16, 1, 0x7FFF))
+    odd = builder.and_(builder.lshr(bits, shift), one)
+    rounded = builder.lshr(builder.add(bits, builder.add(half, odd)), shift)
+    return builder.trunc(rounded, ir.VectorType(ir.IntType(16), LANES))
 
 
 def load_pair(builder: Builder, pointer: Value, offset: Value) -> Value:

@@ -1,8 +1,20 @@
-"""Which vector instructions this CPU has, by the names that LLVM gives them."""
+"""Which vector instructions numba compiles for, by the names that LLVM gives them.
+
+They are the CPU's, unless numba's own variables (`NUMBA_CPU_NAME`, `NUMBA_CPU_FEATURES`,
+`NUMBA_ENABLE_AVX`) say otherwise. Numba keys its cache by the same.
+"""
 
 from __future__ import annotations
 
-from llvmlite import binding
+from numba import config
+from numba.core.codegen import get_host_cpu_features
+
+
+def target_features() -> dict[str, bool]:
+    """Every instruction that LLVM knows, and whether kernels may use it."""
+    given = config.CPU_FEATURES
+    text = get_host_cpu_features() if given is None else given
+    return {one[1:]: one.startswith("+") for one in text.split(",") if one}
 
 
 def lanes_of(features: dict[str, bool]) -> int:
@@ -16,7 +28,7 @@ def lanes_of(features: dict[str, bool]) -> int:
     return 8 if features.get("avx") else 4
 
 
-FEATURES: dict[str, bool] = dict(binding.get_host_cpu_features())
+FEATURES = target_features()
 LANES = lanes_of(FEATURES)
 # sums of two products of bfloat16 numbers, in vectors as wide as the others
 HAS_PAIRS = LANES == 16 and bool(FEATURES.get("avx512bf16"))

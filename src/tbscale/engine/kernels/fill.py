@@ -7,11 +7,13 @@ touch at their sides, not at their corners.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled, compiled_with
 
-@njit(nogil=True, cache=True)
+
+@compiled
 def _hole_mask(window, label):  # type: ignore[no-untyped-def]
     """True where `window` has a hole of `label`; bool like `window`, a cell's bounding box."""
     height, width = window.shape
@@ -57,7 +59,7 @@ def hole_mask(window: NDArray[np.uint32], label: int) -> NDArray[np.bool_]:
     return holes
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@compiled_with(parallel=True)
 def _count_holes(labels, ids, boxes):  # type: ignore[no-untyped-def]
     """Hole pixels of each cell, int64 (n,)."""
     counts = np.zeros(ids.size, np.int64)
@@ -68,7 +70,7 @@ def _count_holes(labels, ids, boxes):  # type: ignore[no-untyped-def]
     return counts
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_holes(labels, ids, boxes, with_holes, total):  # type: ignore[no-untyped-def]
     """The hole pixels of the cells at the indices `with_holes`; `total` of them."""
     cell, at = np.empty(total, np.int64), np.empty(total, np.int64)

@@ -8,11 +8,13 @@ Sums run in raster order as there, so the errors are equal to the last bit.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled, compiled_with
 
-@njit(nogil=True, cache=True)
+
+@compiled
 def pixels_by_label(labels, n):  # type: ignore[no-untyped-def]
     """List the pixels of each label in raster order.
 
@@ -37,7 +39,7 @@ def pixels_by_label(labels, n):  # type: ignore[no-untyped-def]
     return start, at
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _centre(y, x):  # type: ignore[no-untyped-def]
     """Index of the first pixel nearest to the centroid."""
     sum_y, sum_x = 0, 0
@@ -53,7 +55,7 @@ def _centre(y, x):  # type: ignore[no-untyped-def]
     return best
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _diffuse(place, centre, width, size, niter):  # type: ignore[no-untyped-def]
     """Heat after `niter` steps from the centre; float64 (size,), zero outside the cell."""
     heat = np.zeros(size, np.float64)
@@ -79,7 +81,7 @@ def _diffuse(place, centre, width, size, niter):  # type: ignore[no-untyped-def]
     return heat
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _error(at, flow, region_width):  # type: ignore[no-untyped-def]
     """Flow error of one cell with pixels `at`; flow float32 (H, W, 2)."""
     y = at // region_width
@@ -103,7 +105,7 @@ def _error(at, flow, region_width):  # type: ignore[no-untyped-def]
     return total_y / at.size + total_x / at.size
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@compiled_with(parallel=True)
 def _errors(start, at, flow):  # type: ignore[no-untyped-def]
     n = start.size - 1
     errors = np.zeros(n, np.float64)

@@ -18,6 +18,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled_with
+
 NO_SINK = np.int32(-2147483648)  # background, or a pixel that left the region
 TILE_Y, TILE_X = 16, 64  # pixels followed together: their state stays in the first-level cache
 
@@ -113,7 +115,7 @@ def _gather(foreground, origin, core, tile, who, before, here, columns):  # type
     return n
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@compiled_with(parallel=True)
 def _follow(flow, foreground, origin, last, core, niter, sinks):  # type: ignore[no-untyped-def]
     """Fill `sinks` over the core; returns (escaped, pixel-iterations) for each row of tiles."""
     rows, columns = sinks.shape[1:]
@@ -143,7 +145,7 @@ def _follow(flow, foreground, origin, last, core, niter, sinks):  # type: ignore
     return escaped, work
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@compiled_with(parallel=True)
 def _reach(sinks, core):  # type: ignore[no-untyped-def]
     """Largest distance from a pixel to its sink along either axis, for each row of the core."""
     rows, columns = sinks.shape[1:]

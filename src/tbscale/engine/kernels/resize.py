@@ -24,6 +24,8 @@ from numba import njit, prange, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from tbscale.images.compiled import compiled_with
+
 PLAIN, MEAN, FUSED = 0, 1, 2
 QUARTER = np.float32(0.25)
 
@@ -92,7 +94,7 @@ def _mix(a, b, weight, arithmetic):  # type: ignore[no-untyped-def]
     return np.float32(np.float32(a * rest) + np.float32(b * weight))
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@compiled_with(parallel=True)
 def _resize(source, top, y_low, y_high, y_weight, x_low, x_high, x_weight, arithmetic, out):  # type: ignore[no-untyped-def]
     """Fill `out` from a window of source rows whose first is row `top` of the plane."""
     channels, rows, columns = out.shape

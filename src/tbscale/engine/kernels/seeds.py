@@ -10,8 +10,9 @@ stable on CPUs with AVX-512: so all seeds are found first, and sorted by the sam
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tbscale.images.compiled import compiled
 
 PEAK_PX = 2  # half of the 5 x 5 window
 GROW_PX = 5  # a seed grows by one pixel, five times
@@ -21,7 +22,7 @@ RIVAL_PX = 2 * GROW_PX  # seeds that can win a place from a seed in the core
 REACH_PX = RIVAL_PX + GROW_PX  # histogram that decides about the seeds of a core
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def histogram(sinks, y0, x0, height, width):  # type: ignore[no-untyped-def]
     """Count the sinks in the window that starts at (y0, x0); int32 (height, width)."""
     counts = np.zeros((height, width), np.int32)
@@ -33,7 +34,7 @@ def histogram(sinks, y0, x0, height, width):  # type: ignore[no-untyped-def]
     return counts
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def find_peaks(counts, margin):  # type: ignore[no-untyped-def]
     """Places in `counts`, `margin` away from its border, that are seeds; int64 (n, 3).
 
@@ -58,7 +59,7 @@ def find_peaks(counts, margin):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def grow(counts, places):  # type: ignore[no-untyped-def]
     """Grow the seeds, in their order, over `counts`; later ones take what earlier ones had.
 
@@ -86,7 +87,7 @@ def grow(counts, places):  # type: ignore[no-untyped-def]
     return winner
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _assign(sinks, winner, y0, x0, local_id, labels):  # type: ignore[no-untyped-def]
     height, width = winner.shape
     for r in range(sinks.shape[1]):

@@ -42,7 +42,7 @@ class Shapes:
 
     Attributes
     ----------
-    area : int64 (n,), pixels
+    area : int64 (n,), pixels; 0 for an id that no pixel has
     sum_y, sum_x : int64 (n,), sums of the pixels' coordinates
     box : int32 (n, 4), y0, y1, x0, x1 in the plane, half open
     """
@@ -55,12 +55,16 @@ class Shapes:
     @property
     def centroid_y(self) -> NDArray[np.float64]:
         """Mean row of each cell's pixels, float64 (n,)."""
-        return self.sum_y / self.area
+        return np.asarray(self.sum_y / np.maximum(self.area, 1), np.float64)
 
     @property
     def centroid_x(self) -> NDArray[np.float64]:
         """Mean column of each cell's pixels, float64 (n,)."""
-        return self.sum_x / self.area
+        return np.asarray(self.sum_x / np.maximum(self.area, 1), np.float64)
+
+    def of(self, chosen: NDArray[np.bool_]) -> Shapes:
+        """Some of the cells, bool (n,)."""
+        return Shapes(self.area[chosen], self.sum_y[chosen], self.sum_x[chosen], self.box[chosen])
 
 
 @compiled
@@ -102,13 +106,13 @@ def read_labels(labels: LabelReader, region: Region, count: int) -> NDArray[np.u
 
     Raises
     ------
-    ImageError : an id above the number of cells
+    ImageError : an id above `count`
     """
     found = np.asarray(labels.read(*region), np.uint32)
     if found.size and int(found.max()) > count:
         raise ImageError(
-            f"the labels hold the id {int(found.max())}, and their metadata says {count} cells; "
-            "segment again"
+            f"the labels hold the id {int(found.max())}, and their metadata says {count} is the "
+            "largest; segment again"
         )
     return found
 
@@ -118,7 +122,7 @@ def measure_shapes(labels: LabelReader, count: int) -> Shapes:
 
     Parameters
     ----------
-    count : cells, whose ids are 1 to `count`
+    count : the largest id
     """
     area, sum_y, sum_x = (np.zeros(count, np.int64) for _ in range(3))
     box = np.zeros((count, 4), np.int32)
@@ -158,4 +162,4 @@ def measure_means(
     for window, pixels in ahead(load, windows(labels.shape)):  # in order: sums of floats too
         if pixels is not None:
             _add_values(window, pixels, total)
-    return np.asarray(total / area, np.float64)
+    return np.asarray(total / np.maximum(area, 1), np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from tbscale.engine.packed import write_whole
 from tbscale.engine.scratch import write_json
 from tbscale.engine.table.file import (
     AREA,
@@ -63,10 +65,10 @@ class ColumnStore:
 
     def write(self, name: str, values: NDArray[Any]) -> None:
         """Store a column (n,)."""
-        partial = self._path(name).with_suffix(".partial")
-        with told_if_full(self._folder), partial.open("wb") as stream:
-            np.save(stream, values)
-        partial.replace(self._path(name))
+        stream = io.BytesIO()  # np.save to a file hides that the disk is full
+        np.save(stream, values)
+        with told_if_full(self._folder):
+            write_whole(self._path(name), stream.getvalue())
 
     def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """A part of a column; the rest is not read."""
@@ -94,7 +96,8 @@ def write_table(
     ----------
     path : .csv or .parquet
     workdir : scratch of this run
-    labels : final; ids 1 to `count`
+    labels : final
+    count : the largest id; an id without pixels gets no row
     measured : channels, read one after the other
     facts : what made the labels, JSON values
     """
@@ -136,4 +139,5 @@ def table_part(
         columns[name] = store.rows(channel_file(channel), start, stop)
     for name in (CENTROID_X, CENTROID_Y, AREA, *BOX):
         columns[name] = store.rows(name, start, stop)
-    return columns
+    there = columns[AREA] > 0
+    return columns if there.all() else {name: one[there] for name, one in columns.items()}

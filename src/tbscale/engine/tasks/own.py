@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, shape_of
@@ -17,6 +16,7 @@ from tbscale.engine.scratch import Flows, SinkStore
 from tbscale.engine.seed_order import RankedSeeds
 from tbscale.engine.tasks.place import Place
 from tbscale.engine.tasks.task import Piece
+from tbscale.images.compiled import compiled
 from tbscale.steps import StepClock
 
 
@@ -146,7 +146,7 @@ def measure(
     return first, np.diff(start), box
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _measure(start, at, width, first, box):  # type: ignore[no-untyped-def]
     """Fill `first` (raster index in the region) and `box` (within the region) of each cell."""
     for k in range(start.size - 1):

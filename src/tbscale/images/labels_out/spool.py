@@ -72,6 +72,7 @@ class LabelSpool:
         self.directory = directory
         self.shape = shape
         self.chunk_px = chunk_px
+        self._resume = resume
         self._lock = threading.Lock()
         if not resume and directory.exists():
             shutil.rmtree(directory)
@@ -121,7 +122,7 @@ class LabelSpool:
         with self._lock, told_if_full(self.directory):
             self._halves -= touched
             each(put, pieces, "write")
-            if not keep:
+            if not keep and not self._resume:  # another writer may change what a resumed one did
                 self._halves |= decided
 
     def _halves_of(self, rows: slice, columns: slice) -> tuple[set[Corner], set[Corner]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,8 @@ def check_label_path(path: Path, overwrite: bool = False) -> None:
         )
     if not path.parent.is_dir():
         raise ImageError(f"there is no directory {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ImageError(f"{path.parent} cannot be written to; choose another directory")
     if not overwrite:
         _refuse_existing(path)
 
@@ -180,7 +183,12 @@ class LabelWriter:
         if not self._is_open:
             return
         if error is None:
-            self.finish()
+            try:
+                self.finish()
+            except BaseException:
+                if not self._resume:
+                    self.abort()
+                raise
         elif not self._resume:
             self.abort()
 
