@@ -82,7 +82,9 @@ def picture(
     image: Annotated[Path, typer.Argument(help="The image that was segmented.")],
     labels: Annotated[Path, typer.Argument(help="Its labels.")],
     out: Annotated[Path, typer.Option(help="The PNG to write.")],
-    crop: Annotated[str, typer.Option(metavar="Y0:Y1,X0:X1")] = "1400:1680,1000:1420",
+    crop: Annotated[
+        str, typer.Option(help="The piece to draw.", metavar="Y0:Y1,X0:X1")
+    ] = "1400:1680,1000:1420",
     channel: Annotated[int, typer.Option(help="The channel to show, from 0.")] = 0,
 ) -> None:
     """Draw a piece of an image beside the same piece with its cells outlined."""
