@@ -116,6 +116,7 @@ def network_rows() -> Rows:
         ("reference", [0.4, 0.44], 4e-7),
         ("reference-memory-kept", [0.3, 0.31], 4e-7),
         ("winograd", [0.1, 0.11], 3e-7),
+        ("winograd-bfloat16", [0.06, 0.07], 4e-3),
         ("channels-last", [0.41, 0.4], 4e-7),
         ("channels-last-bfloat16", [0.2, 0.22], 6e-3),
         ("compiled", [0.3, 0.3], 4e-7),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from book_entry import Json
+from made_up_experiments import experiment_record
 
 from tbscale.bench.records import seal
 from tbscale.book.guidelines import chart
@@ -158,3 +159,13 @@ def test_rounds_are_paired_and_missing_ones_are_said(shelf: Shelf) -> None:
     assert ratio("copies.time", "in place", "nothing of the kind")(record) is None
     span = ratio("copies.time", "in place", "in place")(record)
     assert span == Span(1.0, 1.0, 1.0)
+
+
+def test_a_rule_about_an_instruction_is_evaluated_only_where_the_cpu_has_it() -> None:
+    record = experiment_record("network")
+    assert guideline("g22").read(record) is None
+    document = json.loads(record.model_dump_json())
+    document["machine"]["cpu"]["flags"].append("avx512_bf16")
+    spans = guideline("g22").read(seal(document))
+    assert spans is not None
+    assert len(spans) == 3

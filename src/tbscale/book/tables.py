@@ -52,12 +52,18 @@ def outcome_cells(entry: Entry) -> list[str]:
         return [f"ended: {ended}", formats.memory(entry.peak_rss_bytes), DASH, DASH, DASH]
     result = entry.record.result
     return [
-        formats.seconds(entry.wall.median),
+        wall_cell(entry),
         formats.memory(entry.peak_rss_bytes),
         formats.count(result.cells) if result else DASH,
         grade_of(entry),
         largest_steps(entry),
     ]
+
+
+def wall_cell(entry: Entry) -> str:
+    """Median of the repeats, marked where there is one run, which is cold."""
+    seconds = formats.seconds(entry.wall.median)
+    return f"{seconds} (one run)" if entry.wall.n == 1 else seconds
 
 
 def grade_of(entry: Entry) -> str:

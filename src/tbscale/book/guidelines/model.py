@@ -73,6 +73,7 @@ class Guideline:
     claims : all must hold on every record of a machine
     chart : what the figure shows; None draws the first claim's own numbers
     falsified : what one would see if the rule were wrong
+    only_with : instructions of the CPU of which the rule presupposes one; none is any CPU
     """
 
     key: str
@@ -81,6 +82,7 @@ class Guideline:
     claims: tuple[Claim, ...]
     falsified: str
     chart: Chart | None = None
+    only_with: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -98,7 +100,9 @@ class Guideline:
         return words[0].upper() + words[1:]
 
     def read(self, record: Record) -> tuple[Span, ...] | None:
-        """The number of each claim; None where the record lacks one of them."""
+        """The number of each claim; None where the record lacks one, or the CPU what is needed."""
+        if self.only_with and not set(self.only_with) & set(record.machine.cpu.flags):
+            return None
         found = [claim.read(record) for claim in self.claims]
         spans = tuple(one for one in found if one is not None)
         return spans if len(spans) == len(found) else None
