@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from guideline_parts.notes import Notes
 from guideline_parts.sample import Sample
-from tbscale.engine.kernels.follow import NO_SINK, _interpolate, follow
+from tbscale.engine.kernels.follow import NO_SINK, _mix, follow
 
 NITER = 200
 OFFSETS_PX = (0, 4_096, 27_120, 131_072, 1_048_576)
@@ -21,8 +21,9 @@ def _step(flow, py, px):  # type: ignore[no-untyped-def]
     y, x = np.int32(py), np.int32(px)
     wy, wx = np.float32(py - np.float32(y)), np.float32(px - np.float32(x))
     c, d = min(height - 1, y + 1), min(width - 1, x + 1)
-    ny = np.float32(py + _interpolate(flow, y, x, c, d, 0, wy, wx))
-    nx = np.float32(px + _interpolate(flow, y, x, c, d, 1, wy, wx))
+    dy = _mix(flow[y, x, 0], flow[y, d, 0], flow[c, x, 0], flow[c, d, 0], wy, wx)
+    dx = _mix(flow[y, x, 1], flow[y, d, 1], flow[c, x, 1], flow[c, d, 1], wy, wx)
+    ny, nx = np.float32(py + dy), np.float32(px + dx)
     zero = np.float32(0)
     return (
         min(np.float32(height - 1), max(zero, ny)),
