@@ -121,3 +121,17 @@ def test_an_experiment_that_measures_nothing_is_refused_in_words(
     assert message in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_part_of_every_guideline_measures_a_small_image(script):
+    made = script("guidelines")
+    spec = DATASETS["exemplar-001"].stand_in_tissue(3)
+    y, x = slice(1200, 1520), slice(900, 1220)
+    image = script("guideline_parts.sample").render_channel(spec, y, x)
+    glass = np.random.default_rng(0).integers(90, 110, (64, 64)).astype(np.uint16)
+    sample = made.Sample("exemplar-001", "stand-in", image, image.shape, None, glass, 1, 0.65)
+    notes = made.Notes()
+    for name in ("dynamics", "blocks", "crops"):
+        made.PARTS[name](sample, notes)
+    found = {one["name"] for one in notes.measures}
+    assert {"follow.steps", "resume.tiles", "grid.logit", "limits.changed"} <= found

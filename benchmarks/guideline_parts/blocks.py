@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guideline_parts.notes import Notes
-from guideline_parts.sample import Sample, label
+from guideline_parts.sample import Sample, label, padded_rows
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.normalise import Limits
-from tbscale.engine.run import pad_rows
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.strips import stream_flows
-from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
 
 CORE_PX = 256
@@ -108,9 +106,7 @@ def _resume(image: NDArray[np.uint16], notes: Notes) -> None:
     plane = np.tile(image, (TALL, 1))
     shape = (plane.shape[0], plane.shape[1])
     grid = plan_tiles(shape)
-    rows_of = pad_rows(
-        [ArrayPlane(plane)], [Limits(np.float32(0), np.float32(1))], grid, StepClock()
-    )
+    rows_of = padded_rows(plane, Limits(np.float32(0), np.float32(1)), grid)
     seen = 0
     limit = grid.tile_count // 2
 

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guideline_parts.notes import Notes
-from guideline_parts.sample import Sample, label
+from guideline_parts.sample import Sample, label, padded_rows
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.normalise import intensity_limits
-from tbscale.engine.run import pad_rows
 from tbscale.engine.strips import stream_flows
 from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
@@ -74,7 +73,7 @@ def _grid(sample: Sample, notes: Notes) -> None:
 def _lower_rows(sample: Sample) -> NDArray[np.float32]:
     """The lower part of the plane alone, computed on the plane's grid; float32 (3, rows, X)."""
     grid = plan_tiles((sample.image.shape[0], sample.image.shape[1]))
-    rows_of = pad_rows([ArrayPlane(sample.image)], [sample.limits], grid, StepClock())
+    rows_of = padded_rows(sample.image, sample.limits, grid)
     start = sample.image.shape[0] - MARGIN_PX
     rows = stream_flows(grid, sample.network, rows_of, 8, StepClock(), start)
     return np.concatenate([one.values for one in rows], axis=1)

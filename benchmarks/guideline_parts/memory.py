@@ -7,12 +7,10 @@ from cellpose import plot, transforms
 from numpy.typing import NDArray
 
 from guideline_parts.notes import Notes, traced_peak_bytes
-from guideline_parts.sample import Sample
+from guideline_parts.sample import Sample, padded_rows
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.normalise import Limits
-from tbscale.engine.run import pad_rows
 from tbscale.engine.strips import stream_flows
-from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
 
 STACKED = (1, 2, 4)
@@ -79,9 +77,7 @@ def _growth(image: NDArray[np.uint16], notes: Notes) -> None:
 def _streamed(plane: NDArray[np.uint16]) -> float:
     """Blend strip by strip and keep one number."""
     grid = plan_tiles((plane.shape[0], plane.shape[1]))
-    rows_of = pad_rows(
-        [ArrayPlane(plane)], [Limits(np.float32(0), np.float32(1))], grid, StepClock()
-    )
+    rows_of = padded_rows(plane, Limits(np.float32(0), np.float32(1)), grid)
     rows = stream_flows(grid, _echo, rows_of, BATCH, StepClock())
     return sum(float(one.values[2].sum()) for one in rows)
 

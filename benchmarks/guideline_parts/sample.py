@@ -13,12 +13,13 @@ import numpy as np
 from cellpose.models import CellposeModel
 from numpy.typing import NDArray
 
-from tbscale.engine.grid import plan_tiles
+from tbscale.engine.frame import pad_rows, read_normalised
+from tbscale.engine.grid import TileGrid, plan_tiles
 from tbscale.engine.network import ExactNetwork, Network
 from tbscale.engine.normalise import Limits, intensity_limits
-from tbscale.engine.run import Settings, label_plane, pad_rows
+from tbscale.engine.run import Settings, label_plane
 from tbscale.engine.scratch import ArrayFlows, mask_flow
-from tbscale.engine.strips import stream_flows
+from tbscale.engine.strips import ReadRows, stream_flows
 from tbscale.engine.weights import EMBEDDED, load_model, resolve_model
 from tbscale.images.datasets import DATASETS
 from tbscale.images.open import open_image
@@ -79,7 +80,7 @@ class Sample:
     ) -> NDArray[np.float32]:
         """The blended output of the network over an image, float32 (3, Y, X)."""
         grid = plan_tiles((pixels.shape[0], pixels.shape[1]))
-        rows_of = pad_rows([ArrayPlane(pixels)], [limits], grid, StepClock())
+        rows_of = padded_rows(pixels, limits, grid)
         rows = stream_flows(grid, network or self.network, rows_of, 8, StepClock())
         return np.concatenate([one.values for one in rows], axis=1)
 
@@ -107,6 +108,12 @@ class Sample:
     def sha256(self) -> str:
         """Of the pixels, C order, little-endian."""
         return hashlib.sha256(self.image.astype("<u2").tobytes()).hexdigest()
+
+
+def padded_rows(pixels: NDArray[Any], limits: Limits, grid: TileGrid) -> ReadRows:
+    """Reads rows of an image in memory, normalised and padded, as the engine does."""
+    read = read_normalised([ArrayPlane(pixels)], [limits], StepClock())
+    return pad_rows(read, grid, 1)
 
 
 def label(output: NDArray[np.float32], core_px: int = 4096) -> NDArray[np.uint32]:
