@@ -65,7 +65,7 @@ def faults_cell(record: Record, name: str) -> str:
 
 
 def network_table(record: Record) -> str:
-    """One row a candidate: a tile's time, its ratio to the reference, start, and rounding."""
+    """One row a candidate: a tile's time, and its ratio to the reference."""
     rows = []
     for name in candidates(record):
         speedup = speedup_of(record, name)
@@ -76,23 +76,26 @@ def network_table(record: Record) -> str:
                 seconds_cell(summary_of(record, "tile", name)),
                 f"{formats.three_digits(speedup.median)} ({low} to {high})",
                 "–" if name == REFERENCE else verdict_of(speedup),
-                formats.seconds(median_of(record, "ready", name)),
-                f"{median_of(record, 'largest-error', name):.1e}",
-                faults_cell(record, name),
             ]
         )
-    return table(
+    columns = [text("what runs the network"), number("time of a tile"), number("times as fast")]
+    return table([*columns, text("so it is")], rows)
+
+
+def price_table(record: Record) -> str:
+    """One row a candidate: what it takes to start, how it rounds, and what it asks the system."""
+    rows = [
         [
-            text("what runs the network"),
-            number("time of a tile"),
-            number("times as fast"),
-            text("so it is"),
-            number("until the first batch"),
-            number("largest error"),
-            number("page faults of a batch"),
-        ],
-        rows,
-    )
+            words_of(name),
+            formats.seconds(median_of(record, "ready", name)),
+            f"{median_of(record, 'largest-error', name):.1e}",
+            faults_cell(record, name),
+        ]
+        for name in candidates(record)
+    ]
+    columns = [text("what runs the network"), number("until the first batch")]
+    columns += [number("largest error"), number("page faults of a batch")]
+    return table(columns, rows)
 
 
 def points_table(record: Record) -> str:

@@ -77,20 +77,28 @@ def memory_cell(record: Record, step: str, engine: str) -> str:
     return formats.memory(median_of(record, "peak-growth", subject))
 
 
+def seconds_table(record: Record) -> str:
+    """One row a step: seconds in each program."""
+    rows = [
+        [words, *(wall_cell(record, step, engine) for engine in (THREE, FOUR, FAST))]
+        for step, words in STEPS.items()
+    ]
+    names = (*OTHERS.values(), "`tbscale`")
+    return table([text("step"), *(number(one) for one in names)], rows)
+
+
 def times_table(record: Record) -> str:
-    """One row a step: seconds in each program, times as fast, and the grade."""
+    """One row a step: times as fast as each Cellpose, and the grade."""
     rows = [
         [
             words,
-            *(wall_cell(record, step, engine) for engine in (THREE, FOUR, FAST)),
             *(times_cell(ratio_of(record, step, FAST, other)) for other in OTHERS),
             grade_of(record, f"{step}/{FAST}"),
         ]
         for step, words in STEPS.items()
     ]
-    columns = [text("step"), *(number(one) for one in (*OTHERS.values(), "`tbscale`"))]
-    columns += [number(f"times as fast as {name}") for name in OTHERS.values()]
-    return table([*columns, text("grade")], rows)
+    columns = [number(f"times as fast as {name}") for name in OTHERS.values()]
+    return table([text("step"), *columns, text("grade")], rows)
 
 
 def memory_table(record: Record) -> str:

@@ -34,16 +34,15 @@ def traps_table(record: Record) -> str:
         rows.append(
             [
                 words,
-                formats.count(before),
-                formats.count(round(median_of(record, "cells", subject))),
+                f"{formats.count(round(median_of(record, 'cells', subject)))} of "
+                f"{formats.count(before)}",
                 formats.count(round((1 - equal) * before)),
                 formats.share_fine(median_of(record, "differing-share", subject)),
                 *(f"{median_of(record, f'ap-{level}', subject):.4f}" for level in ("0.5", "0.9")),
             ]
         )
-    columns = [text("shortcut"), number("cells on the whole plane"), number("cells found")]
-    columns += [number("cells that change"), number("foreground that changes")]
-    return table([*columns, number("AP at IoU 0.5"), number("AP at 0.9")], rows)
+    columns = [text("shortcut"), number("cells"), number("that change"), number("foreground")]
+    return table([*columns, number("AP, 0.5"), number("AP, 0.9")], rows)
 
 
 def all_subjects(record: Record) -> set[str]:
