@@ -136,7 +136,7 @@ def made_up_document(engine: str = "stock") -> dict[str, Any]:
                 "model": "Imaginary CPU 9000",
                 "physical_cores": 2,
                 "logical_cores": 2,
-                "flags": ["avx2", "avx512f"],
+                "flags": ["avx2", "avx512f", "avx512_bf16"],
                 "max_mhz": None,
                 "cache_l1d_bytes": 98_304,
                 "cache_l2_bytes": 2_097_152,

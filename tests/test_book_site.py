@@ -230,7 +230,7 @@ WANTED = {
     "where the time goes": ("exemplar-001", "flow_qc", "share"),
     "does it fit": ("30,000", "GiB", "tbscale"),
     "how to cite the flow check": ("flow_qc", "@misc{tbscale-", "note = {Record "),
-    "how to add a machine": ("Add the file to", "results/", "make pages"),
+    "how to add a machine": ("Put the record and its notebook into", "results/", "make pages"),
 }
 
 

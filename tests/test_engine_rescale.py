@@ -162,9 +162,22 @@ def test_the_frame_and_the_iterations_are_those_of_the_reference(shape, diameter
     assert Settings(scaling=scaling, niter=7).iterations == 7
 
 
-def test_the_grade_is_measured_at_the_scale_of_the_run():
+def test_the_grade_is_measured_at_the_scale_of_the_run(monkeypatch):
+    """OpenCV chooses its code by the CPU: a last bit that differs is near, wherever it happens."""
     assert measured_grade(Scaling()) == "bit"
+    resize, asked = cv2.resize, []
+
+    def off_by_a_bit(image, size):
+        asked.append((image.shape[:2], size[::-1]))
+        out = resize(image, size)
+        out[-1, -1] = np.nextafter(out[-1, -1], np.float32(np.inf))
+        return out
+
+    monkeypatch.setattr(cv2, "resize", off_by_a_bit)
     assert measured_grade(Scaling(1 / 5)) == "near"
+    (source, frame), (again, back) = asked
+    assert (source, frame) == (back, again)
+    assert frame == tuple(int(side / 5) for side in source)
 
 
 @pytest.mark.parametrize("diameter", [0.0, -3.0, float("nan")])

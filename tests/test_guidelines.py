@@ -163,9 +163,9 @@ def test_rounds_are_paired_and_missing_ones_are_said(shelf: Shelf) -> None:
 
 def test_a_rule_about_an_instruction_is_evaluated_only_where_the_cpu_has_it() -> None:
     record = experiment_record("network")
-    assert guideline("g22").read(record) is None
-    document = json.loads(record.model_dump_json())
-    document["machine"]["cpu"]["flags"].append("avx512_bf16")
-    spans = guideline("g22").read(seal(document))
+    spans = guideline("g22").read(record)
     assert spans is not None
     assert len(spans) == 3
+    document = json.loads(record.model_dump_json())
+    document["machine"]["cpu"]["flags"].remove("avx512_bf16")
+    assert guideline("g22").read(seal(document)) is None
