@@ -3,8 +3,15 @@
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+from numba import config
+
+from tbscale.engine.fastnet.instructions import lanes_of, target_features
+from tbscale.images import compiled as compiling
 from tbscale.images.compiled import sources_digest
 
 CALLEE = """
@@ -47,3 +54,24 @@ def test_digest_changes_with_any_source(tmp_path: Path) -> None:
     (tmp_path / "b.py").write_text("y = 1\n")
     sources_digest.cache_clear()
     assert sources_digest(tmp_path) != before
+
+
+def test_where_nothing_can_be_kept_kernels_compile_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @contextmanager
+    def nowhere(folder: Path) -> Iterator[None]:
+        raise RuntimeError("cannot cache function: no locator available")
+        yield
+
+    monkeypatch.setattr(compiling, "_cached_in", nowhere)
+    assert compiling.compiled(lambda x: x + 1)(2) == 3
+
+
+def test_instructions_are_those_that_numba_compiles_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "CPU_FEATURES", "+avx,+avx2,-avx512f")
+    found = target_features()
+    assert (found["avx2"], found["avx512f"]) == (True, False)
+    assert lanes_of(found) == 8
+    monkeypatch.setattr(config, "CPU_FEATURES", "")
+    assert lanes_of(target_features()) == 4

@@ -3,7 +3,6 @@
 import errno
 import multiprocessing
 import os
-import runpy
 import subprocess
 import time
 from dataclasses import replace
@@ -14,26 +13,15 @@ import pytest
 import tifffile
 import zarr
 import zarr.storage._local as local_store
+from fake_run import BENCH, SETTINGS, SHAPE, climber, request
 
 from tbscale.cli import main
 from tbscale.engine import packed, scratch
 from tbscale.engine.cells import Rules
-from tbscale.engine.request import Request
-from tbscale.engine.run import Settings
 from tbscale.engine.segmentation import segment
 from tbscale.engine.weights import Weights, embedded_weights
 from tbscale.engine.workdir import workdir_path
 from tbscale.errors import ImageError, RunError
-
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "memory_bound.py"
-BENCH = runpy.run_path(str(SCRIPT))
-SHAPE = (420, 520)
-SETTINGS = Settings(rules=Rules(flow_threshold=3.0))
-
-
-def climber(weights, device):
-    """The fake network."""
-    return BENCH["Climber"]()
 
 
 def slow_climber(weights, device):
@@ -44,11 +32,6 @@ def slow_climber(weights, device):
         return BENCH["Climber"]()(tiles)
 
     return network
-
-
-def request(folder, name="labels.ome.tif", **changes):
-    made = Request(folder / "image.tif", folder / name, 0, model="embedded", settings=SETTINGS)
-    return replace(made, core_px=200, **changes)
 
 
 def run(folder, name):
@@ -311,23 +294,3 @@ def test_what_is_left_beside_complete_labels_is_named(folder):
     workdir_path(out).mkdir()
     with pytest.raises(RunError, match=r"exists, and \.labels\.ome\.tif\.tbscale beside it"):
         segment(request(folder), make_network=climber)
-
-
-def test_a_pixel_that_is_no_number_is_refused_wherever_it_lies(tmp_path):
-    pixels = np.ones((2100, 64), np.float32)
-    pixels[::2] = 5
-    pixels[2050, 3] = np.nan
-    tifffile.imwrite(tmp_path / "image.tif", pixels, tile=(64, 64))
-    with pytest.raises(ImageError, match=r"rows 2048 to 2100 hold a pixel that is not a finite"):
-        segment(request(tmp_path), make_network=climber)
-
-
-def test_without_a_size_filter_numbers_keep_their_gaps_and_the_table_its_rows(folder):
-    settings = Settings(rules=Rules(flow_threshold=3.0, min_size=0))
-    asked = replace(request(folder), settings=settings, cells=folder / "cells.csv")
-    result = segment(asked, make_network=climber)
-    labels = tifffile.imread(result.out)
-    ids = np.unique(labels)[1:]
-    rows = (folder / "cells.csv").read_text().splitlines()[1:]
-    assert [int(row.partition(",")[0]) for row in rows] == ids.tolist()
-    assert result.cell_count == len(ids)
