@@ -77,12 +77,7 @@ def open_source(labels: Path, given_image: Path | None, overview_px: int) -> Sou
     with open_image(labels) as opened:
         found, pixel_size_um = opened.plane(0), opened.pixel_size_um
     level = int(facts.get("level") or 0)
-    with open_image(path) as image:
-        channel = 0 if facts.get("channel") is None else image.pick_channel(facts["channel"])
-        place = facts.get("z"), facts.get("t")
-        pixels = image.plane(channel, level, *place)
-        overview = image.plane(channel, overview_level(image, level, overview_px), *place)
-        channel_name = image.channels[channel].name
+    pixels, overview, channel_name = open_segmented(path, facts, level, overview_px)
     if pixels.shape != found.shape:
         raise ImageError(
             f"{path} has {pixels.shape[0]} x {pixels.shape[1]} px at level {level} and the labels "
@@ -100,6 +95,18 @@ def open_source(labels: Path, given_image: Path | None, overview_px: int) -> Sou
         pixel_size_um,
         facts,
     )
+
+
+def open_segmented(
+    path: Path, facts: dict[str, Any], level: int, overview_px: int
+) -> tuple[Plane, Plane, str]:
+    """The plane that was segmented, its overview, and the name of its channel."""
+    with open_image(path) as image:
+        channel = 0 if facts.get("channel") is None else image.pick_channel(facts["channel"])
+        place = facts.get("z"), facts.get("t")
+        pixels = image.plane(channel, level, *place)
+        overview = image.plane(channel, overview_level(image, level, overview_px), *place)
+        return pixels, overview, image.channels[channel].name
 
 
 def overview_level(image: Image, level: int, overview_px: int) -> int:

@@ -11,6 +11,7 @@ from tbscale.book.drawing import Drawing
 from tbscale.book.markdown import number, table, text
 from tbscale.book.questions.measures import (
     median_of,
+    ratio_cell,
     seconds_cell,
     subjects_of,
     summary_of,
@@ -69,12 +70,11 @@ def network_table(record: Record) -> str:
     rows = []
     for name in candidates(record):
         speedup = speedup_of(record, name)
-        low, high = (formats.three_digits(one) for one in (speedup.smallest, speedup.largest))
         rows.append(
             [
                 words_of(name),
                 seconds_cell(summary_of(record, "tile", name)),
-                f"{formats.three_digits(speedup.median)} ({low} to {high})",
+                ratio_cell(speedup),
                 "–" if name == REFERENCE else verdict_of(speedup),
             ]
         )
