@@ -6,15 +6,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from skimage.measure import regionprops_table
 
 from tbscale.engine.table import measure as measuring
 from tbscale.engine.table.file import check_table_path, column_names
-from tbscale.engine.table.measure import measure_means, measure_shapes, sum_type
-from tbscale.engine.table.task import ColumnStore, Measured, was_written_to, write_table
+from tbscale.engine.table.measure import (
+    measure_cells,
+    measure_means,
+    measure_shapes,
+    sum_type,
+)
+from tbscale.engine.table.task import (
+    ColumnStore,
+    Measured,
+    drop_table,
+    was_written_to,
+    write_table,
+)
 from tbscale.errors import ImageError, RunError
 from tbscale.images.image import Channel
+from tbscale.images.open import open_plane
 from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
 
@@ -59,6 +72,29 @@ def test_equals_scikit_image_on_the_whole_plane(
     means = measure_means(ArrayPlane(labels), ArrayPlane(pixels), shapes.area)
     exact = sum_type(pixels.dtype) is np.int64
     np.testing.assert_allclose(means, whole["mean_intensity"], rtol=1e-15 if exact else 1e-11)
+    both, means_too = measure_cells(ArrayPlane(labels), ArrayPlane(pixels), 70)
+    np.testing.assert_array_equal(means_too, means)  # in one pass, to the last bit
+    for name in ("area", "sum_y", "sum_x", "box"):
+        np.testing.assert_array_equal(getattr(both, name), getattr(shapes, name))
+
+
+@pytest.mark.parametrize("side_px", [16, 64])  # inside a window, and beyond it
+def test_chunks_are_decoded_once_and_only_where_cells_are(
+    side_px: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "WINDOW_PX", 32)
+    labels = np.ones((96, 96), np.uint32)
+    labels[:48, :48] = 0
+    pixels = np.arange(labels.size, dtype=np.uint16).reshape(labels.shape)
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, pixels, tile=(side_px, side_px), compression="zlib")
+    plane, whole, left_out = open_plane(path), open_plane(path), open_plane(path)
+    _, means = measure_cells(ArrayPlane(labels), plane, 1)
+    assert means[0] == pixels[labels == 1].sum() / (labels == 1).sum()
+    whole.read(slice(0, 96), slice(0, 96))
+    if side_px == 16:  # the window without cells
+        left_out.read(slice(0, 32), slice(0, 32))
+    assert plane.bytes_read == whole.bytes_read - left_out.bytes_read
 
 
 def test_sums_of_integers_are_exact_where_float64_is_not() -> None:
@@ -72,6 +108,17 @@ def test_an_id_beyond_the_cells_is_refused() -> None:
     labels, _ = labels_and_pixels("uint8")
     with pytest.raises(ImageError, match="the id 70, and their metadata says 69 is the largest"):
         measure_shapes(ArrayPlane(labels), 69)
+    for where in ((0, 0), (0, -1), (-1, -1)):  # alone, at the start and at the end of a row
+        stray = np.zeros(SHAPE, np.uint32)
+        stray[where] = 2**32 - 1
+        pixels = ArrayPlane(np.ones(SHAPE, np.uint8))
+        for measure in (
+            lambda labels: measure_shapes(labels, 3),
+            lambda labels: measure_cells(labels, pixels, 3),  # noqa: B023
+            lambda labels: measure_means(labels, pixels, np.ones(3, np.int64)),  # noqa: B023
+        ):
+            with pytest.raises(ImageError, match="the id 4294967295, and their metadata says 3"):
+                measure(ArrayPlane(stray))
 
 
 def write(path: Path, workdir: Path, count: int = 70) -> None:
@@ -127,23 +174,27 @@ def test_a_killed_table_continues_at_the_next_channel(
 ) -> None:
     seen: list[int] = []
 
-    def stops_at_the_second(labels: Any, plane: Any, area: Any) -> NDArray[np.float64]:
+    def stops_at_first(labels: Any, plane: Any, area: Any) -> NDArray[np.float64]:
         seen.append(len(seen))
-        if len(seen) == 2:
+        if len(seen) == 1:
             raise KeyboardInterrupt
         return measure_means(labels, plane, area)
 
-    monkeypatch.setattr("tbscale.engine.table.task.measure_means", stops_at_the_second)
+    monkeypatch.setattr("tbscale.engine.table.task.measure_means", stops_at_first)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "cells.csv", tmp_path / "work")
     assert not list(tmp_path.glob("*.csv"))
     assert not was_written_to(tmp_path / "work", tmp_path / "cells.csv")
-    write(tmp_path / "cells.csv", tmp_path / "work")
-    assert len(seen) == 3
+    with monkeypatch.context() as patch:  # the first channel and the shapes are there
+        patch.setattr("tbscale.engine.table.task.measure_cells", None)
+        write(tmp_path / "cells.csv", tmp_path / "work")
+    assert len(seen) == 2
     write(tmp_path / "undisturbed.csv", tmp_path / "other")
     assert (tmp_path / "cells.csv").read_bytes() == (tmp_path / "undisturbed.csv").read_bytes()
     assert was_written_to(tmp_path / "work", tmp_path / "cells.csv")
     assert not was_written_to(tmp_path / "work", tmp_path / "undisturbed.csv")
+    drop_table(tmp_path / "work")
+    assert [path.name for path in tmp_path.glob("*.csv")] == ["undisturbed.csv"]
 
 
 def test_columns_are_complete_or_absent(tmp_path: Path) -> None:

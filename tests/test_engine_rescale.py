@@ -18,6 +18,7 @@ from tiny import blobs, write_weights
 
 from tbscale.engine import measured
 from tbscale.engine.cells import Rules
+from tbscale.engine.diameters import Diameters, read_diameters
 from tbscale.engine.frame import read_scaled
 from tbscale.engine.plan import plan_segmentation
 from tbscale.engine.projection import Workload
@@ -35,7 +36,7 @@ from tbscale.engine.run import Settings, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import segment
 from tbscale.engine.strips import Rows
-from tbscale.engine.weights import Diameters, load_model, read_diameters, resolve_model
+from tbscale.engine.weights import load_model, resolve_model
 from tbscale.engine.workload.job import Job
 from tbscale.errors import PlanError
 from tbscale.images.plane import ArrayPlane

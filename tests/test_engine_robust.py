@@ -237,6 +237,21 @@ def test_a_plane_of_a_volume_or_series_is_segmented(folder, undisturbed, axis):
     assert result.cells.read_text().count("\n") == result.cell_count + 1
 
 
+def test_a_restarted_run_takes_its_table_with_it(folder, monkeypatch):
+    """Killed with its table written, restarted, and killed before the new one: no stale table."""
+    made = request(folder, cells=folder / "cells.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr("tbscale.images.labels_out.writer.stream_ome_tiff", None)
+        with pytest.raises(TypeError):
+            segment(made, make_network=climber)
+    assert made.cells.exists()
+    assert not made.out.exists()
+    with pytest.raises(RuntimeError):
+        segment(made, restart=True, make_network=broken)
+    assert not made.cells.exists()
+    assert segment(made, make_network=climber).cells.exists()
+
+
 def test_other_weights_are_refused(folder, monkeypatch):
     start(folder)
     other = Weights("embedded", embedded_weights(), False, "0" * 64)

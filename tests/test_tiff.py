@@ -1,5 +1,6 @@
 """Regions of TIFF planes equal the same regions of tifffile's full read, and touch no more."""
 
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from tbscale.errors import ImageError
 from tbscale.images.image import Image
 from tbscale.images.open import open_image, open_plane
 from tbscale.images.plane import Plane
+from tbscale.images.tiff_chunks import decode_direct, is_direct
 from tbscale.images.tiff_pages import FileBytes
 
 ALL = slice(None)
@@ -137,6 +139,35 @@ def test_codec_chunks_and_byte_order(
     image = assert_file_reads(path)
     assert image.dtype == np.dtype(dtype)
     assert len(image.channels) == 2
+
+
+@pytest.mark.parametrize("codec", [{}, {"compression": "zlib"}, {"compression": "jpeg2000"}])
+def test_what_was_read_is_not_written_to_again(tmp_path: Path, codec: dict[str, Any]) -> None:
+    """Whole chunks are handed out without a copy where they are new, and only there."""
+    path = tmp_path / "image.tif"
+    pixels = noise((64, 64), "uint16")
+    tifffile.imwrite(path, pixels, tile=(32, 32), **codec)
+    plane = open_plane(path)
+    first = plane.read(slice(0, 32), slice(0, 32))
+    for y in (0, 32):
+        plane.read(slice(y, y + 32), slice(32, 64))[:] = 0
+    assert np.array_equal(first, pixels[:32, :32])
+    assert np.array_equal(plane.read(ALL, ALL), pixels)
+
+
+@pytest.mark.parametrize("content", ["short", "damaged"])
+def test_chunks_of_another_size_are_left_to_tifffile(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "image.tif"
+    pixels = noise((16, 16), "uint16")
+    tifffile.imwrite(path, pixels, rowsperstrip=16, compression="zlib")
+    with tifffile.TiffFile(path) as tif:
+        page = tif.pages.first
+        assert is_direct(page)
+        stored = zlib.compress(pixels[:8].tobytes()) if content == "short" else b"damaged"
+        assert decode_direct(page, (16, 16), stored) is None
+        whole = decode_direct(page, (16, 16), zlib.compress(pixels.tobytes()))
+        assert whole is not None
+        assert np.array_equal(whole, pixels)
 
 
 @pytest.mark.parametrize("dtype", ["bool", *np.typecodes["AllInteger"], "e", "f", "d"])

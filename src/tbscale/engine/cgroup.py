@@ -17,10 +17,7 @@ def cgroup_limits(
     cpus: list[float] = []
     for line in read_lines(listing):
         _, controllers, path = line.split(":", 2)
-        group = path.strip("/")
-        parts = Path(group).parts
-        for depth in range(len(parts), -1, -1):
-            inner = Path(*parts[:depth])
+        for inner in _upwards(path):
             if controllers == "":
                 memory += _limit(root / inner / "memory.max")
                 cpus += _quota(root / inner / "cpu.max")
@@ -48,13 +45,21 @@ def cgroup_left_bytes(
             used, cached = "memory.usage_in_bytes", "total_inactive_file"
         else:
             continue
-        parts = Path(path.strip("/")).parts
-        for depth in range(len(parts), -1, -1):
-            group = tree / Path(*parts[:depth])
+        for group in (tree / inner for inner in _upwards(path)):
             for most in _limit(group / limit):
                 in_use = sum(int(text) for text in read_lines(group / used) if text.isdigit())
                 left.append(max(0, most - max(0, in_use - _statistic(group, cached))))
     return min(left, default=None)
+
+
+def _upwards(path: str) -> list[Path]:
+    """A group and those around it, from the inside to the root of their tree; relative paths.
+
+    >>> [str(group) for group in _upwards("/a/b")]
+    ['a/b', 'a', '.']
+    """
+    inside = Path(path.strip("/"))
+    return [inside, *inside.parents]
 
 
 def _statistic(group: Path, name: str) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tbscale.engine.allocator import keep_freed
+from tbscale.engine.diameters import read_diameters
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.network import Network
 from tbscale.engine.plan import Plan, plan_segmentation
@@ -27,7 +28,7 @@ from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import write_labels
-from tbscale.engine.weights import read_diameters, resolve_model
+from tbscale.engine.weights import resolve_model
 from tbscale.images.open import open_image
 from tbscale.images.plane import ArrayPlane, Plane
 from tbscale.steps import StepClock

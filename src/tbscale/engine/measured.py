@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.cells import Rules
 from tbscale.engine.device import check_device, synchroniser
+from tbscale.engine.diameters import read_diameters
 from tbscale.engine.kernels.choice import choose_kernels, parse_plain
 from tbscale.engine.memory import default_budget_bytes, parse_bytes
 from tbscale.engine.network import MODES, Network, make_network
@@ -24,7 +25,7 @@ from tbscale.engine.rescale import choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import write_labels
-from tbscale.engine.weights import read_diameters, resolve_model
+from tbscale.engine.weights import resolve_model
 from tbscale.engine.workload.engines import Prepared, Segmentation
 from tbscale.engine.workload.image import job_region
 from tbscale.engine.workload.job import Job, Scalar

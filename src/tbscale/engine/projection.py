@@ -219,7 +219,7 @@ def extras_stage(work: Workload, cell_count: int) -> Stage:
         "table",
         (
             ("library", TABLE_LIBRARY_BYTES),
-            ("windows", (work.workers + 2) * TABLE_WINDOW_BYTES),
+            ("windows", (work.workers + 3) * TABLE_WINDOW_BYTES),
             ("decoded chunks", decoded),
             ("other channels", work.workers * work.beside_bytes),
             ("table of cells", cell_count * TABLE_BYTES_PER_CELL),

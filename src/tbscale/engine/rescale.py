@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tbscale.engine.diameters import Diameters
 from tbscale.engine.kernels.resize import FUSED, MEAN, PLAIN, Taps, plan_taps, resize_rows
 from tbscale.engine.strips import ROWS_AT_ONCE, Rows
-from tbscale.engine.weights import Diameters
 from tbscale.errors import PlanError
 from tbscale.steps import StepClock
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import tbscale
 from tbscale.engine.blocks import plan_blocks
+from tbscale.engine.diameters import read_diameters
 from tbscale.engine.network import EXACT, GRADES, Network, weakest
 from tbscale.engine.peaks import PeakSampler
 from tbscale.engine.plan import Plan
@@ -29,8 +30,8 @@ from tbscale.engine.result import PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_beside_follow, network_step
 from tbscale.engine.run_facts import run_facts
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.table.task import Measured, write_table
-from tbscale.engine.weights import Weights, read_diameters, resolve_model
+from tbscale.engine.table.task import Measured, drop_table, write_table
+from tbscale.engine.weights import Weights, resolve_model
 from tbscale.engine.workdir import WorkDir, started_core_px, workdir_path
 from tbscale.images.fingerprint import fingerprint
 from tbscale.images.labels_out.spool import told_if_full
@@ -100,16 +101,12 @@ def segment(
     with (
         told_if_full(request.out),
         PeakSampler(clock) as peaks,
-        WorkDir(folder, job.identity, restart) as work,
+        WorkDir(folder, job.identity, restart, drop_table) as work,
     ):
         labels, resumed = run_steps(job, work.path, clock)
 
         def finish(writer: LabelWriter) -> Mapping[str, Any]:
-            if request.cells is not None:
-                facts = shared_facts(job.identity)
-                write_table(
-                    request.cells, work.path, writer, labels.largest_id, job.measured, facts, clock
-                )
+            write_cells(job, work.path, writer, labels.largest_id, clock)
             wall_s = time.perf_counter() - started
             return {"run": run_facts(job.plan, clock, peaks, wall_s, resumed)}
 
@@ -243,6 +240,15 @@ def shared_facts(identity: Mapping[str, Any]) -> dict[str, Any]:
     if facts.get("model"):
         facts["model"] = Path(str(facts["model"])).name
     return facts
+
+
+def write_cells(
+    job: PreparedRun, folder: Path, labels: LabelWriter, largest_id: int, clock: StepClock
+) -> None:
+    """Write the table of cells, if one was asked for; `folder` is the run's scratch."""
+    if job.request.cells is not None:
+        facts = shared_facts(job.identity)
+        write_table(job.request.cells, folder, labels, largest_id, job.measured, facts, clock)
 
 
 def write_labels(

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tbscale.errors import WeightsError
 from tbscale.images.compiled import user_cache
 
@@ -30,11 +28,9 @@ logger = logging.getLogger(__name__)
 EMBEDDED = "embedded"
 PREFERRED = "nuclei"
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "nuclear.safetensors"
-DIAM_MEAN_PX = 30.0  # of CellposeModel, where neither the model nor its name says otherwise
 CHANNELS = (2, 32, 64, 128, 256)  # of the inputs and of each level
 OUTPUTS = 3
 NUCLEI_FILE = "nucleitorch_0"  # of the nuclei model: cellpose.models.model_path
-DIAM_MEAN_NUCLEI_PX = 17.0
 FINAL_LAYER = "output.2.weight"
 
 
@@ -228,43 +224,6 @@ def check_weights(path: Path) -> None:
             f"{path} has no layer {FINAL_LAYER!r}, so it is not of the Cellpose 3 network; "
             "pass a file that Cellpose 3 saved"
         )
-
-
-@dataclass(frozen=True)
-class Diameters:
-    """The sizes of cells that a model knows, pixels; in the types that stock Cellpose holds.
-
-    Attributes
-    ----------
-    mean_px : cells were resized to this diameter for training
-    labels_px : mean diameter of the training cells before that
-    """
-
-    mean_px: float | np.float32
-    labels_px: np.float32
-
-
-def read_diameters(weights: Weights) -> Diameters:
-    """The diameters of a model, by the rules of stock Cellpose and without making the network."""
-    mean, builtin = _builtin_diameter(weights)
-    state = read_state(weights.path)
-    default = DIAM_MEAN_PX if mean is None else mean
-    stored = {
-        key: np.float32(state[key][0].item()) if key in state else np.float32(default)
-        for key in ("diam_mean", "diam_labels")
-    }
-    return Diameters(default if builtin else stored["diam_mean"], stored["diam_labels"])
-
-
-def _builtin_diameter(weights: Weights) -> tuple[float | None, bool]:
-    """What Cellpose decides by a model's name: its diameter, and whether it is its own."""
-    if not weights.builtin:
-        is_nuclei = str(weights.path).endswith(NUCLEI_FILE)
-        return (DIAM_MEAN_NUCLEI_PX if is_nuclei else None), is_nuclei
-    from cellpose import models
-
-    _, mean, builtin, _ = models.get_model_params(None, weights.name, None)
-    return mean, builtin
 
 
 def load_net(weights: Weights, device: str = "cpu") -> CPnet:

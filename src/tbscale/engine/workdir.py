@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -40,14 +41,23 @@ class WorkDir:
     path : the folder, made if missing
     identity : everything that decides the scratch's content, JSON values
     restart : drop what an earlier run left
+    drop_outputs : called with `path` before that is dropped: removes what the earlier run wrote
+        elsewhere, which its scratch alone tells
 
     Raises
     ------
     RunError : another process works here, or an earlier run was another one
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], restart: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity: dict[str, Any],
+        restart: bool,
+        drop_outputs: Callable[[Path], None] = lambda _: None,
+    ) -> None:
         self.path = path
+        self._drop_outputs = drop_outputs
         self._identity = identity
         self._restart = restart
         self._lock: IO[str] | None = None
@@ -66,6 +76,7 @@ class WorkDir:
     def _claim(self) -> None:
         stored = self.path / IDENTITY
         if self._restart or not stored.is_file():  # without a name, whose scratch it is, is unknown
+            self._drop_outputs(self.path)
             self.clear()
         self.path.mkdir(exist_ok=True)
         if stored.is_file():

@@ -8,9 +8,11 @@ imagecodecs. Source: TIFF 6.0, Adobe 1992; BigTIFF.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,11 @@ from numpy.typing import NDArray
 from tbscale.errors import ImageError
 from tbscale.images.damage import one_line
 from tbscale.images.plane import ByteCount, region_bounds
+from tbscale.images.tiff_chunks import decode_any, decode_direct, is_direct
 from tbscale.images.workers import each
 
 LARGEST_READ_BYTES = 2**22  # of rows at once, so that a large region is not held twice
-JPEG_CODECS = (6, 7, 34892, 33007)  # their chunks need the tables of the page
+LARGEST_KEPT_BYTES = 2**24  # of what was read last, by each thread
 
 
 class FileBytes:
@@ -37,8 +40,8 @@ class FileBytes:
         self._size = os.fstat(self._fd).st_size
         weakref.finalize(self, os.close, self._fd)
 
-    def read_at(self, offset: int, count: int) -> bytes:
-        """Exactly `count` bytes from `offset`.
+    def read_at(self, offset: int, count: int) -> memoryview:
+        """Exactly `count` bytes from `offset`, in memory that the thread's next call overwrites.
 
         Raises
         ------
@@ -49,14 +52,26 @@ class FileBytes:
                 f"{self.path} is truncated or damaged: it asks for {count} bytes at byte {offset} "
                 f"and has {self._size}; copy the file again"
             )
-        parts = []
-        while count > 0:
-            part = os.pread(self._fd, count, offset)  # at most 2 GiB at once on Linux
+        room = _room(count)
+        done = 0
+        while done < count:
+            part = os.preadv(self._fd, [room[done:]], offset + done)  # at most 2 GiB on Linux
             if not part:
                 raise ImageError(f"{self.path} shrank while it was read; copy the file again")
-            parts.append(part)
-            count, offset = count - len(part), offset + len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            done += part
+        return room
+
+
+_here = threading.local()  # has `room`, bytes: new memory for every chunk costs page faults
+
+
+def _room(count: int) -> memoryview:
+    """Memory for `count` bytes, the same for every call of a thread."""
+    found: bytearray | None = getattr(_here, "room", None)
+    if found is None or len(found) < count:
+        found = bytearray(count)
+        _here.room = found if count <= LARGEST_KEPT_BYTES else None
+    return memoryview(found)[:count]
 
 
 @dataclass(frozen=True)
@@ -135,11 +150,15 @@ class DecodedPlane:
     def read(self, y: slice, x: slice) -> NDArray[Any]:
         """Pixels of the region; memory is the region and one chunk a worker."""
         y0, y1, x0, x1 = region_bounds(self.shape, y, x)
+        places = list(self.layout.meeting(y0, y1, x0, x1))
+        first = self._decode(places[0][0]) if len(places) == 1 else None
+        if first is not None and places[0][1:] == (y0, x0) and first.shape == (y1 - y0, x1 - x0):
+            return first if first.flags.owndata else np.array(first, self.dtype, order="C")
         out = np.full((y1 - y0, x1 - x0), self.page.nodata, self.dtype)
 
         def put(place: tuple[int, int, int]) -> None:
             index, top, left = place
-            chunk = self._decode(index)
+            chunk = self._decode(index) if first is None else first
             if chunk is None:
                 return
             rows = slice(max(y0, top), min(y1, top + chunk.shape[0]))
@@ -148,7 +167,7 @@ class DecodedPlane:
                 rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
             ]
 
-        each(put, list(self.layout.meeting(y0, y1, x0, x1)))
+        each(put, places)
         return out
 
     def _decode(self, index: int) -> NDArray[Any] | None:
@@ -157,11 +176,12 @@ class DecodedPlane:
         if data is None:
             return None
         self.count.add(len(data))
-        tables = {}
-        if self.page.compression in JPEG_CODECS:
-            tables = {"jpegtables": self.page.jpegtables, "jpegheader": self.page.jpegheader}
+        if self._is_direct:
+            pixels = decode_direct(self.page, self._stored_shape(index), data)
+            if pixels is not None:
+                return pixels
         try:
-            chunk, _, _ = self.page.decode(data, index, **tables)
+            chunk = decode_any(self.page, index, data)
         except Exception as error:  # codecs raise what they like
             raise ImageError(
                 f"{self.file.path}: chunk {index} of page {self.page.index} cannot be decoded as "
@@ -170,8 +190,20 @@ class DecodedPlane:
         plane: NDArray[Any] = chunk[self.layout.depth, :, :, self.layout.sample]
         return plane
 
+    @cached_property
+    def _is_direct(self) -> bool:
+        return is_direct(self.page)
 
-def _chunk_bytes(page: tifffile.TiffPage, file: FileBytes, index: int) -> bytes | None:
+    def _stored_shape(self, index: int) -> tuple[int, int]:
+        """(Y, X) of a chunk as it is stored: tiles are whole, the last strip may be shorter."""
+        height, width = self.chunk_shape
+        if not self.page.is_tiled:
+            row = (index - self.layout.first) // self.layout.grid[1]
+            height = min(height, self.shape[0] - row * height)
+        return height, width
+
+
+def _chunk_bytes(page: tifffile.TiffPage, file: FileBytes, index: int) -> memoryview | None:
     """The stored bytes of a chunk; None where it is sparse (offset or length 0)."""
     if index >= min(len(page.dataoffsets), len(page.databytecounts)):
         raise ImageError(

@@ -81,7 +81,9 @@ def _end(futures: Iterable[Future[Result]]) -> None:
 
 
 def ahead(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results in order, while the next ones are being made: one a worker, no more.
+    """The results in order, while the next ones are being made.
+
+    At most one a worker and one more: who uses a result would else keep a worker waiting.
 
     >>> list(ahead(abs, [-1, 2, -3]))
     [1, 2, 3]
@@ -94,7 +96,7 @@ def ahead(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Resul
     try:
         for item in items:
             waiting.append(_pool(workers, "read").submit(do, item))
-            if len(waiting) > workers:
+            if len(waiting) > workers + 1:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

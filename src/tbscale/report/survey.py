@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, plan_blocks
-from tbscale.engine.table.measure import Shapes, measure_means, measure_shapes
+from tbscale.engine.table.measure import Shapes, measure_cells
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.plane import Plane
 from tbscale.report.source import Source
@@ -23,7 +23,7 @@ READ_PX = 1024
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over the labels and one over the pixels found.
+    """What one pass over labels and pixels found.
 
     Attributes
     ----------
@@ -42,8 +42,7 @@ class Survey:
 
 def survey(source: Source) -> Survey:
     """Measure every cell and shrink the plane; memory is that of the cells and a few windows."""
-    shapes = measure_shapes(source.labels, source.largest_id)
-    means = measure_means(source.labels, source.pixels, shapes.area)
+    shapes, means = measure_cells(source.labels, source.pixels, source.largest_id)
     there = shapes.area > 0
     shapes, means = shapes.of(there), means[there]
     bin_px = max(SMALLEST_BIN_PX, math.ceil(max(source.labels.shape) / BINS))

@@ -16,7 +16,7 @@ from numba.core import types
 from numpy.typing import NDArray
 
 from tbscale.engine.fastnet.instructions import HAS_PAIRS, LANES
-from tbscale.engine.fastnet.vectors import VECTOR, Builder, Value, multiply_add
+from tbscale.engine.fastnet.vectors import VECTOR, Builder, Value, broadcast, multiply_add
 
 PAIR = ir.IntType(32)
 PAIRS = ir.VectorType(PAIR, LANES)
@@ -73,11 +73,7 @@ def narrow(builder: Builder, vector: Value) -> Value:
 def load_pair(builder: Builder, pointer: Value, offset: Value) -> Value:
     """A pair everywhere in a vector, from `pointer + offset` (in numbers)."""
     place = builder.bitcast(builder.gep(pointer, [offset]), PAIR.as_pointer())
-    first = builder.insert_element(
-        ir.Constant(PAIRS, ir.Undefined), builder.load(place, align=4), ir.Constant(PAIR, 0)
-    )
-    lanes = ir.Constant(ir.VectorType(PAIR, LANES), [0] * LANES)
-    return builder.shuffle_vector(first, ir.Constant(PAIRS, ir.Undefined), lanes)
+    return broadcast(builder, builder.load(place, align=4), PAIRS)
 
 
 def load_pairs(builder: Builder, pointer: Value, offset: Value) -> Value:

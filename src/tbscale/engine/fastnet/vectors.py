@@ -43,13 +43,12 @@ def constant(value: float) -> Value:
     return ir.Constant(VECTOR, [ir.Constant(FLOAT, float(np.float32(value)))] * LANES)
 
 
-def broadcast(builder: Builder, scalar: Value) -> Value:
-    """A vector that holds `scalar` everywhere."""
-    first = builder.insert_element(
-        ir.Constant(VECTOR, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0)
-    )
+def broadcast(builder: Builder, scalar: Value, kind: ir.VectorType = VECTOR) -> Value:
+    """A vector of `LANES` that holds `scalar` everywhere."""
+    nothing = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(nothing, scalar, ir.Constant(ir.IntType(32), 0))
     lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-    return builder.shuffle_vector(first, ir.Constant(VECTOR, ir.Undefined), lanes)
+    return builder.shuffle_vector(first, nothing, lanes)
 
 
 def multiply_add(builder: Builder, a: Value, b: Value, c: Value) -> Value:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tbscale.engine.blocks import Region, plan_blocks
 from tbscale.errors import ImageError
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
-from tbscale.images.compiled import compiled
+from tbscale.images.compiled import compiled, inlined
 from tbscale.images.plane import Plane
 from tbscale.images.workers import ahead
 
@@ -67,33 +67,87 @@ class Shapes:
         return Shapes(self.area[chosen], self.sum_y[chosen], self.sum_x[chosen], self.box[chosen])
 
 
+@inlined
+def _add_run(k, y, x, end, top, left, values, area, sum_y, sum_x, box, total):  # type: ignore[no-untyped-def]
+    """Add the pixels from `x` to `end` of row `y` of a window to cell `k`, and their `values`."""
+    n = end - x
+    area[k] += n
+    sum_y[k] += n * (top + y)
+    sum_x[k] += n * (2 * left + x + end - 1) // 2
+    box[k, 0] = min(box[k, 0], top + y)
+    box[k, 1] = max(box[k, 1], top + y + 1)
+    box[k, 2] = min(box[k, 2], left + x)
+    box[k, 3] = max(box[k, 3], left + end)
+    if values.size > 0:
+        added = total[k]
+        for i in range(x, end):  # one after the other: sums of reals depend on the order
+            added += values[i]
+        total[k] = added
+
+
 @compiled
-def _add_shapes(labels, top, left, area, sum_y, sum_x, box):  # type: ignore[no-untyped-def]
-    """Add the pixels of a window at (`top`, `left`) to the arrays of `Shapes`."""
+def _add_cells(labels, pixels, top, left, area, sum_y, sum_x, box, total):  # type: ignore[no-untyped-def]
+    """Add a window at (`top`, `left`) to the arrays of `Shapes`, and its pixels, run by run.
+
+    A row of a cell is one run of pixels, or a few. Where `pixels` have no width, `total` stays.
+
+    Returns
+    -------
+    beyond : int, an id that the arrays have no place for, 0 if there is none
+    """
     height, width = labels.shape
+    last, beyond = np.uint32(area.size), np.uint32(0)  # an id is compared as it is stored
     for y in range(height):
+        row, values = labels[y], pixels[y]
+        inside, start = np.uint32(0), 0
         for x in range(width):
-            if labels[y, x] == 0:
-                continue
-            k = np.int64(labels[y, x]) - 1
-            row, column = top + y, left + x
-            area[k] += 1
-            sum_y[k] += row
-            sum_x[k] += column
-            box[k, 0] = min(box[k, 0], row)
-            box[k, 1] = max(box[k, 1], row + 1)
-            box[k, 2] = min(box[k, 2], column)
-            box[k, 3] = max(box[k, 3], column + 1)
+            here = row[x]
+            if here != inside:
+                if inside != 0:
+                    if inside <= last:
+                        k = np.int64(inside) - 1
+                        _add_run(k, y, start, x, top, left, values, area, sum_y, sum_x, box, total)
+                    else:
+                        beyond = max(beyond, inside)
+                inside, start = here, x
+        if inside > last:
+            beyond = max(beyond, inside)
+        elif inside != 0:
+            k = np.int64(inside) - 1
+            _add_run(k, y, start, width, top, left, values, area, sum_y, sum_x, box, total)
+    return beyond
 
 
 @compiled
 def _add_values(labels, pixels, total):  # type: ignore[no-untyped-def]
-    """Add the pixels of a window to the sum of their cell, row after row."""
+    """Add the pixels of a window to the sum of their cell, row after row.
+
+    Returns
+    -------
+    beyond : int, as `_add_cells`
+    """
     height, width = labels.shape
+    last, beyond = np.uint32(total.size), np.uint32(0)
     for y in range(height):
         for x in range(width):
-            if labels[y, x] != 0:
-                total[np.int64(labels[y, x]) - 1] += pixels[y, x]
+            here = labels[y, x]
+            if here > last:
+                beyond = max(beyond, here)
+            elif here != 0:
+                total[np.int64(here) - 1] += pixels[y, x]
+    return beyond
+
+
+@compiled
+def _has_cells(labels):  # type: ignore[no-untyped-def]
+    """Whether a window has a label at all."""
+    for y in range(labels.shape[0]):
+        largest = labels[y, 0]
+        for x in range(labels.shape[1]):
+            largest |= labels[y, x]
+        if largest != 0:
+            return True
+    return False
 
 
 def windows(shape: tuple[int, int]) -> Iterator[Region]:
@@ -101,20 +155,56 @@ def windows(shape: tuple[int, int]) -> Iterator[Region]:
     return (block.core for block in plan_blocks(shape, WINDOW_PX))
 
 
-def read_labels(labels: LabelReader, region: Region, count: int) -> NDArray[np.uint32]:
-    """Labels uint32 (H, W) of a region.
+def _check_ids(beyond: int, count: int) -> None:
+    """Refuse labels with an id above `count`.
 
     Raises
     ------
-    ImageError : an id above `count`
+    ImageError : `beyond` is one
     """
-    found = np.asarray(labels.read(*region), np.uint32)
-    if found.size and int(found.max()) > count:
+    if beyond:
         raise ImageError(
-            f"the labels hold the id {int(found.max())}, and their metadata says {count} is the "
+            f"the labels hold the id {beyond}, and their metadata says {count} is the "
             "largest; segment again"
         )
-    return found
+
+
+def sum_type(dtype: np.dtype[Any]) -> type[np.int64] | type[np.float64]:
+    """The type in which pixels are summed: exact for integers of up to 32 bits."""
+    exact = dtype.kind == "b" or (dtype.kind in "iu" and dtype.itemsize <= 4)
+    return np.int64 if exact else np.float64
+
+
+class _Windows:
+    """Reads the windows of labels, and of pixels where a window has cells, ahead of their use."""
+
+    def __init__(self, labels: LabelReader, plane: Plane | None) -> None:
+        self._labels = labels
+        self._plane = plane if plane is None else _read_once(plane)
+
+    def __iter__(self) -> Iterator[tuple[Region, NDArray[np.uint32], NDArray[Any]]]:
+        """(region, labels, pixels); a window without cells is left out."""
+        for region, labels, pixels in ahead(self._load, windows(self._labels.shape)):
+            if pixels is not None:
+                yield region, labels, pixels
+
+    def _load(self, region: Region) -> tuple[Region, NDArray[np.uint32], NDArray[Any] | None]:
+        labels = np.asarray(self._labels.read(*region), np.uint32)
+        if not _has_cells(labels):
+            return region, labels, None
+        if self._plane is None:
+            return region, labels, np.empty((labels.shape[0], 0), np.uint8)
+        pixels = self._plane.read(*region)
+        return region, labels, pixels.view(np.uint8) if pixels.dtype == bool else pixels
+
+
+def _read_once(plane: Plane) -> Plane:
+    """The plane, kept row by row where its chunks cross the borders of windows."""
+    crossing = any(
+        WINDOW_PX % chunk and chunk < side
+        for chunk, side in zip(plane.chunk_shape, plane.shape, strict=True)
+    )
+    return cache_chunks(plane, row_of_chunks_bytes(plane)) if crossing else plane
 
 
 def measure_shapes(labels: LabelReader, count: int) -> Shapes:
@@ -123,23 +213,41 @@ def measure_shapes(labels: LabelReader, count: int) -> Shapes:
     Parameters
     ----------
     count : the largest id
+
+    Raises
+    ------
+    ImageError : an id above `count`
     """
+    return _measure(labels, None, count)[0]
+
+
+def measure_cells(
+    labels: LabelReader, plane: Plane, count: int
+) -> tuple[Shapes, NDArray[np.float64]]:
+    """What `measure_shapes` and `measure_means` find, in one pass.
+
+    Raises
+    ------
+    ImageError : an id above `count`
+    """
+    shapes, total = _measure(labels, plane, count)
+    return shapes, _means(total, shapes.area)
+
+
+def _measure(labels: LabelReader, plane: Plane | None, count: int) -> tuple[Shapes, NDArray[Any]]:
+    """Shapes, and sums of pixels (n,) in `sum_type`, 0 without a plane."""
     area, sum_y, sum_x = (np.zeros(count, np.int64) for _ in range(3))
     box = np.zeros((count, 4), np.int32)
     box[:, (0, 2)] = np.iinfo(np.int32).max
-
-    def load(region: Region) -> tuple[Region, NDArray[np.uint32]]:
-        return region, read_labels(labels, region, count)
-
-    for (y, x), window in ahead(load, windows(labels.shape)):
-        _add_shapes(window, y.start, x.start, area, sum_y, sum_x, box)
-    return Shapes(area, sum_y, sum_x, box)
-
-
-def sum_type(dtype: np.dtype[Any]) -> type[np.int64] | type[np.float64]:
-    """The type in which pixels are summed: exact for integers of up to 32 bits."""
-    exact = dtype.kind == "b" or (dtype.kind in "iu" and dtype.itemsize <= 4)
-    return np.int64 if exact else np.float64
+    total = np.zeros(count, np.int64 if plane is None else sum_type(plane.dtype))
+    beyond = 0
+    for (y, x), window, pixels in _Windows(labels, plane):  # in order: sums of floats too
+        beyond = max(
+            beyond,
+            _add_cells(window, pixels, y.start, x.start, area, sum_y, sum_x, box, total),
+        )
+    _check_ids(beyond, count)
+    return Shapes(area, sum_y, sum_x, box), total
 
 
 def measure_means(
@@ -150,16 +258,18 @@ def measure_means(
     Parameters
     ----------
     area : int64 (n,), pixels of each cell
+
+    Raises
+    ------
+    ImageError : an id above n
     """
-    kind = sum_type(plane.dtype)
-    total = np.zeros(len(area), kind)
-    plane = cache_chunks(plane, row_of_chunks_bytes(plane))
+    total = np.zeros(len(area), sum_type(plane.dtype))
+    beyond = 0
+    for _, window, pixels in _Windows(labels, plane):
+        beyond = max(beyond, _add_values(window, pixels, total))
+    _check_ids(beyond, len(area))
+    return _means(total, area)
 
-    def load(region: Region) -> tuple[NDArray[np.uint32], NDArray[Any] | None]:
-        window = read_labels(labels, region, len(area))
-        return window, plane.read(*region).astype(kind) if window.any() else None
 
-    for window, pixels in ahead(load, windows(labels.shape)):  # in order: sums of floats too
-        if pixels is not None:
-            _add_values(window, pixels, total)
+def _means(total: NDArray[Any], area: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(total / np.maximum(area, 1), np.float64)

@@ -25,7 +25,13 @@ from tbscale.engine.table.file import (
     column_names,
     write_rows,
 )
-from tbscale.engine.table.measure import LabelReader, measure_means, measure_shapes
+from tbscale.engine.table.measure import (
+    LabelReader,
+    Shapes,
+    measure_cells,
+    measure_means,
+    measure_shapes,
+)
 from tbscale.images.image import Channel
 from tbscale.images.labels_out.spool import told_if_full
 from tbscale.images.plane import Plane
@@ -47,6 +53,13 @@ def was_written_to(workdir: Path, path: Path) -> bool:
     """Whether the unfinished run in `workdir` has given its table the name `path`."""
     taken = workdir / FOLDER / TAKEN
     return taken.is_file() and json.loads(taken.read_text())["path"] == str(path.resolve())
+
+
+def drop_table(workdir: Path) -> None:
+    """Remove the table that the unfinished run in `workdir` has given its name."""
+    taken = workdir / FOLDER / TAKEN
+    if taken.is_file():
+        Path(json.loads(taken.read_text())["path"]).unlink(missing_ok=True)
 
 
 class ColumnStore:
@@ -103,13 +116,16 @@ def write_table(
     """
     store = ColumnStore(workdir / FOLDER)
     with clock.step("table"):
-        if not store.has(AREA):
-            store_shapes(store, labels, count)
-        area = store.whole(AREA)
         for one in tqdm(measured, desc="table", unit="channel", disable=None):
             name = channel_file(one.channel)
-            if not store.has(name):
-                store.write(name, measure_means(labels, one.plane, area))
+            if not store.has(AREA):  # with the first channel, so that labels are read once
+                shapes, means = measure_cells(labels, one.plane, count)
+                store.write(name, means)
+                store_shapes(store, shapes)
+            elif not store.has(name):
+                store.write(name, measure_means(labels, one.plane, store.whole(AREA)))
+        if not store.has(AREA):
+            store_shapes(store, measure_shapes(labels, count))
         channels = [one.channel for one in measured]
         write_json(workdir / FOLDER / TAKEN, {"path": str(path.resolve())})
         write_rows(path, lambda a, b: table_part(store, channels, a, b), count, facts)
@@ -120,9 +136,8 @@ def channel_file(channel: Channel) -> str:
     return f"channel-{channel.index}"
 
 
-def store_shapes(store: ColumnStore, labels: LabelReader, count: int) -> None:
-    """Measure where the cells are; the area comes last and says that all is there."""
-    shapes = measure_shapes(labels, count)
+def store_shapes(store: ColumnStore, shapes: Shapes) -> None:
+    """Store where the cells are; the area comes last and says that all is there."""
     store.write(CENTROID_X, shapes.centroid_x)
     store.write(CENTROID_Y, shapes.centroid_y)
     for k, name in enumerate(BOX):

@@ -31,7 +31,7 @@ from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.network import FAST, make_network
 from tbscale.engine.run import Settings, network_step
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.table.measure import measure_means, measure_shapes
+from tbscale.engine.table.measure import measure_cells
 from tbscale.engine.weights import EMBEDDED, resolve_model
 from tbscale.engine.workload.threads import fix_threads
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
@@ -122,8 +122,7 @@ class Bench:
 
     def table(self) -> None:
         """Shapes of all cells and their means in one channel."""
-        labels = _InMemory(self.labels)
-        measure_means(labels, open_plane(self.image), measure_shapes(labels, self.count).area)
+        measure_cells(_InMemory(self.labels), open_plane(self.image), self.count)
 
     def jobs(self) -> dict[str, tuple[Job, Job]]:
         """Each job: ours, and the codec's part alone."""

@@ -106,8 +106,9 @@ class LabelSpool:
         rows, columns = slice(y0, y1), slice(x0, x1)
         touched, decided = self._halves_of(rows, columns)
         pieces = [(self.labels, piece) for piece in self.labels.pieces(rows, columns)]
-        if not keep:
-            pieces += [(self._levels[1], self._levels[1].chunk_at(corner)) for corner in decided]
+        if not keep:  # the longest first
+            halves = [(self._levels[1], self._levels[1].chunk_at(corner)) for corner in decided]
+            pieces = halves + pieces
 
         def put(piece: tuple[LabelChunks, Region]) -> None:
             level, (rows, columns) = piece
