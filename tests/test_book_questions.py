@@ -126,6 +126,20 @@ def test_memory_of_stock_and_its_prediction_follow_the_record() -> None:
     )
 
 
+def test_every_engine_of_a_growth_record_is_shown_with_its_own_plan() -> None:
+    rows = [
+        (name, subject.replace("tbscale/", "tbscale-half/"), value)
+        for name, subject, value in growth_rows()
+    ]
+    record = experiment_record("growth", rows)
+    shelf = make_shelf([Entry(record)])
+    assert growth.engines_of(record) == ["stock", "tbscale-half"]
+    assert "| tbscale-half | peak memory" in growth.prediction_table(shelf, record)
+    half = growth.planned_bytes(record, "tbscale-half", (27_120, 26_139))
+    assert half < growth.planned_bytes(record, "tbscale", (27_120, 26_139))
+    assert "tbscale-half at most" in growth.growth_drawing(shelf, Entry(record), "peak").alt
+
+
 def test_changing_the_growth_record_flips_whether_an_image_fits() -> None:
     def text(slope: float) -> str:
         record = experiment_record("growth", growth_rows(slope=slope))

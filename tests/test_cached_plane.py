@@ -18,6 +18,7 @@ from tbscale.images.cached_plane import (
     beside_bytes,
     cache_chunks,
     row_of_chunks_bytes,
+    rows_of_chunks_bytes,
 )
 from tbscale.images.omezarr import ZarrPlane
 from tbscale.images.open import open_plane
@@ -72,6 +73,18 @@ def test_strips_from_top_to_bottom_decode_each_chunk_once(tiled: Path) -> None:
     assert plane.bytes_read == plain.bytes_read
 
 
+@pytest.mark.parametrize(("chunk_px", "rows"), [(8, 32), (32, 32), (64, 64), (20, 60), (33, 66)])
+def test_what_a_row_of_windows_needs(chunk_px: int, rows: int) -> None:
+    """The most rows of chunks that windows of 32 px meet, by counting them."""
+
+    class Stored:  # not one that is stored as it is
+        shape, dtype, chunk_shape = (6000, 10), np.dtype("u2"), (chunk_px, 11)
+
+    met = max((y + 31) // chunk_px - y // chunk_px + 1 for y in range(0, 6000 - 32, 32))
+    assert rows_of_chunks_bytes(Stored(), 32) == met * chunk_px * 10 * 2  # type: ignore[arg-type]
+    assert met * chunk_px == rows
+
+
 def test_many_threads_may_read(tiled: Path) -> None:
     pixels = tifffile.imread(tiled)
     plane = cache_chunks(open_plane(tiled), 3 * 64 * 64 * 2)
@@ -92,6 +105,7 @@ def test_it_is_left_out_where_it_gains_nothing(tmp_path: Path, tiled: Path) -> N
     tifffile.imwrite(path, np.zeros((50, 50), np.uint16))
     for plane in (open_plane(path), ArrayPlane(np.zeros((5, 5)))):
         assert cache_chunks(plane, 10**9) is plane
+        assert row_of_chunks_bytes(plane) == rows_of_chunks_bytes(plane, 32) == 0  # none is planned
     plane = open_plane(tiled)
     assert cache_chunks(plane, 64 * 64 * 2 - 1) is plane
     assert isinstance(cache_chunks(plane, 64 * 64 * 2), CachedPlane)

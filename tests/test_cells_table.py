@@ -43,7 +43,7 @@ def labels_and_pixels(dtype: str, seed: int = 3) -> tuple[NDArray[np.uint32], ND
     labels[0, 0] = labels[-1, -1] = 5
     low, high = (-1000.0, 1000.0) if dtype.startswith("float") else (0, 2)
     if np.dtype(dtype).kind in "iu":
-        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        low, high = max(np.iinfo(dtype).min, -(2**40)), min(np.iinfo(dtype).max, 2**40)
     return labels, rng.uniform(low, high, SHAPE).astype(dtype)
 
 
@@ -53,7 +53,9 @@ def expected(labels: NDArray[np.uint32], pixels: NDArray[Any]) -> dict[str, NDAr
     return found
 
 
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint16", "uint32", "float32"])
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int16", "uint16", "uint32", "int64", "uint64", "float16", "float32"]
+)
 @pytest.mark.parametrize("window_px", [17, 64, 1024])
 def test_equals_scikit_image_on_the_whole_plane(
     dtype: str, window_px: int, monkeypatch: pytest.MonkeyPatch
@@ -61,7 +63,7 @@ def test_equals_scikit_image_on_the_whole_plane(
     monkeypatch.setattr(measuring, "WINDOW_PX", window_px)
     labels, pixels = labels_and_pixels(dtype)
     # scikit-image adds float32 in float32, so it is given float64
-    whole = expected(labels, pixels.astype(np.float64) if dtype == "float32" else pixels)
+    whole = expected(labels, pixels.astype(np.float64) if dtype.startswith("float") else pixels)
     shapes = measure_shapes(ArrayPlane(labels), 70)
     np.testing.assert_array_equal(shapes.area, whole["area"])
     np.testing.assert_allclose(shapes.centroid_y, whole["centroid-0"], rtol=1e-14)
@@ -78,21 +80,32 @@ def test_equals_scikit_image_on_the_whole_plane(
         np.testing.assert_array_equal(getattr(both, name), getattr(shapes, name))
 
 
-@pytest.mark.parametrize("side_px", [16, 64])  # inside a window, and beyond it
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        {"tile": (16, 16)},  # inside a window
+        {"tile": (48, 48)},  # across the borders of windows
+        {"tile": (64, 64)},  # beyond a window
+        {"tile": (128, 128)},  # beyond the plane
+        {"rowsperstrip": 1},
+        {"rowsperstrip": 7},
+        {"rowsperstrip": 96},
+    ],
+)
 def test_chunks_are_decoded_once_and_only_where_cells_are(
-    side_px: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chunks: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "WINDOW_PX", 32)
     labels = np.ones((96, 96), np.uint32)
     labels[:48, :48] = 0
     pixels = np.arange(labels.size, dtype=np.uint16).reshape(labels.shape)
     path = tmp_path / "image.tif"
-    tifffile.imwrite(path, pixels, tile=(side_px, side_px), compression="zlib")
+    tifffile.imwrite(path, pixels, compression="zlib", **chunks)
     plane, whole, left_out = open_plane(path), open_plane(path), open_plane(path)
     _, means = measure_cells(ArrayPlane(labels), plane, 1)
     assert means[0] == pixels[labels == 1].sum() / (labels == 1).sum()
     whole.read(slice(0, 96), slice(0, 96))
-    if side_px == 16:  # the window without cells
+    if chunks == {"tile": (16, 16)}:  # the window without cells
         left_out.read(slice(0, 32), slice(0, 32))
     assert plane.bytes_read == whole.bytes_read - left_out.bytes_read
 
@@ -195,6 +208,9 @@ def test_a_killed_table_continues_at_the_next_channel(
     assert not was_written_to(tmp_path / "work", tmp_path / "undisturbed.csv")
     drop_table(tmp_path / "work")
     assert [path.name for path in tmp_path.glob("*.csv")] == ["undisturbed.csv"]
+    (tmp_path / "undisturbed.csv").write_text("of another run")
+    drop_table(tmp_path / "other")
+    assert (tmp_path / "undisturbed.csv").read_text() == "of another run"
 
 
 def test_columns_are_complete_or_absent(tmp_path: Path) -> None:

@@ -439,7 +439,7 @@ def touched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     ranges: list[tuple[int, int]] = []
     real = FileBytes.read_at
 
-    def spy(self: FileBytes, offset: int, count: int) -> bytes:
+    def spy(self: FileBytes, offset: int, count: int) -> memoryview:
         ranges.append((offset, offset + count))
         return real(self, offset, count)
 

@@ -71,7 +71,7 @@ def segment(
     cells : table with one row a cell, .csv or .parquet
     measure : channels whose mean goes into the table, index or name; None takes every channel
     report : page to look at, .html
-    restart : drop what an unfinished run to the same output left
+    restart : drop what an unfinished run to the same output left, the table that it wrote too
 
     Returns
     -------

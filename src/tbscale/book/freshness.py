@@ -11,11 +11,12 @@ from tbscale.book.shelf import Entry
 
 # what reads images, and not what writes labels
 READING = ("src/tbscale/images", ":(exclude)src/tbscale/images/labels_out")
-# of no profile's cost: experiments on parts, whose records are their own, and training
+# of no profile's cost: experiments on parts, whose records are their own, tables, and training
 APART = (
     ":(exclude)src/tbscale/images/standin",
     ":(exclude)src/tbscale/engine/workload/file_speeds.py",
     ":(exclude)src/tbscale/engine/workload/network_candidates.py",
+    ":(exclude)src/tbscale/engine/table",
     ":(exclude)src/tbscale/engine/training",
 )
 # what decides the cost of a run: of the reference, how it is run; of ours, all of the engine

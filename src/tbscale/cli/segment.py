@@ -69,7 +69,7 @@ def run_segment(
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Page to look at: NAME.html.")] = None,
     restart: Annotated[
-        bool, typer.Option("--restart/--resume", help="Drop a started run.")
+        bool, typer.Option("--restart/--resume", help="Drop a started run, with its table.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan alone.")] = False,
 ) -> None:

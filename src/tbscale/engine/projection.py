@@ -30,7 +30,7 @@ CODED_A_WORKER = 22  # MiB: what is halved for the pyramid, the half, and its co
 REGION_PART = "region of a block"
 # the arrays of a table of cells: shapes 40, areas and one channel's sums and means 24
 TABLE_BYTES_PER_CELL = 64
-TABLE_WINDOW_BYTES = 1024 * 1024 * (4 + 4 + 8 + 8)  # labels, their copy, pixels, pixels to add
+TABLE_WINDOW_BYTES = 1024 * 1024 * (4 + 4 + 8 + 8)  # labels, pixels, and a copy of each
 TABLE_LIBRARY_BYTES = 96 * 2**20  # pyarrow and a group of rows
 REPORT_BYTES = 192 * 2**20  # matplotlib, figures, crops
 REPORT_BYTES_PER_CELL = 48  # means, centroids and bins, beyond the table's

@@ -20,6 +20,7 @@ from tbscale.engine.projection import Extras, Workload
 from tbscale.engine.rescale import Scaling
 from tbscale.engine.run import Settings
 from tbscale.engine.table.file import check_table_path
+from tbscale.engine.table.measure import cache_bytes
 from tbscale.engine.table.task import Measured, was_written_to
 from tbscale.engine.weights import Weights
 from tbscale.engine.workdir import workdir_path
@@ -156,7 +157,7 @@ def plan_request(
     measured : channels of the table of cells, if one is asked for
     """
     tables = [one.plane for one in measured] or planes[:1]
-    cached = max(row_of_chunks_bytes(plane) for plane in tables) if request.cells else None
+    cached = max(cache_bytes(plane) for plane in tables) if request.cells else None
     budget = request.memory_bytes
     return plan_segmentation(
         planes[0].shape,

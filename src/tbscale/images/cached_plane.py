@@ -18,12 +18,34 @@ from tbscale.images.plane import ArrayPlane, Plane, region_bounds
 from tbscale.images.tiff_pages import RawPlane
 from tbscale.images.workers import each
 
+AS_THEY_ARE = (ArrayPlane, RawPlane)  # planes that a cache gains nothing for
 Place = tuple[int, int]  # row and column of a chunk
 
 
 def row_of_chunks_bytes(plane: Plane) -> int:
     """Bytes of one row of decoded chunks: what a cache needs for reads from top to bottom."""
-    return min(plane.chunk_shape[0], plane.shape[0]) * plane.shape[1] * plane.dtype.itemsize
+    return _rows_bytes(plane, plane.chunk_shape[0])
+
+
+def _rows_bytes(plane: Plane, rows: int) -> int:
+    """Bytes of rows that a cache keeps: none where pixels are stored as they are."""
+    if isinstance(plane, AS_THEY_ARE):
+        return 0
+    return min(rows, plane.shape[0]) * plane.shape[1] * plane.dtype.itemsize
+
+
+def rows_of_chunks_bytes(plane: Plane, window_px: int) -> int:
+    """Bytes of all chunks that one row of windows meets: what a cache needs to decode each once.
+
+    Parameters
+    ----------
+    window_px : height of the windows, which begin at its multiples
+    """
+    chunk_px = plane.chunk_shape[0]
+    met = (window_px - 1) // chunk_px + 1  # where the borders of both fall together
+    if window_px % chunk_px and chunk_px % window_px:
+        met += 1
+    return _rows_bytes(plane, met * chunk_px)
 
 
 def beside_bytes(plane: Plane) -> int:
@@ -42,7 +64,7 @@ def cache_chunks(plane: Plane, capacity_bytes: int) -> Plane:
     """
     rows, columns = plane.chunk_shape
     chunk_bytes = min(rows, plane.shape[0]) * min(columns, plane.shape[1]) * plane.dtype.itemsize
-    if isinstance(plane, ArrayPlane | RawPlane) or chunk_bytes > capacity_bytes:
+    if isinstance(plane, AS_THEY_ARE) or chunk_bytes > capacity_bytes:
         return plane
     return CachedPlane(plane, capacity_bytes)
 

@@ -43,6 +43,15 @@ def is_direct(page: tifffile.TiffPage) -> bool:
     )
 
 
+def decode_into(page: tifffile.TiffPage, stored: bytes | memoryview, pixels: NDArray[Any]) -> int:
+    """Decode a chunk of a page that `is_direct` into `pixels` (Y, X); return the bytes found."""
+    room = pixels.reshape(-1).view(np.uint8).data
+    found = len(DIRECT[page.compression](stored, out=room))
+    if page.predictor == HORIZONTAL and found == pixels.nbytes:
+        imagecodecs.delta_decode(pixels, axis=-1, out=pixels)
+    return found
+
+
 def decode_direct(
     page: tifffile.TiffPage, shape: tuple[int, int], stored: bytes | memoryview
 ) -> NDArray[Any] | None:
@@ -55,14 +64,10 @@ def decode_direct(
     """
     pixels = np.empty(shape, np.dtype(page.dtype))
     try:
-        found = DIRECT[page.compression](stored, out=pixels.data.cast("B"))
+        found = decode_into(page, stored, pixels)
     except Exception:  # codecs raise what they like; tifffile says what is wrong, or copes
         return None
-    if len(found) != pixels.nbytes:
-        return None
-    if page.predictor == HORIZONTAL:
-        imagecodecs.delta_decode(pixels, axis=-1, out=pixels)
-    return pixels
+    return pixels if found == pixels.nbytes else None
 
 
 def decode_any(page: tifffile.TiffPage, index: int, stored: bytes | memoryview) -> NDArray[Any]:

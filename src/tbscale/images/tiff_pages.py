@@ -28,7 +28,7 @@ from tbscale.images.tiff_chunks import decode_any, decode_direct, is_direct
 from tbscale.images.workers import each
 
 LARGEST_READ_BYTES = 2**22  # of rows at once, so that a large region is not held twice
-LARGEST_KEPT_BYTES = 2**24  # of what was read last, by each thread
+LARGEST_KEPT_BYTES = 2**22  # of what was read last, by each thread
 
 
 class FileBytes:

@@ -11,8 +11,10 @@ from tbscale.bench.schema import Record
 from tbscale.book import formats
 from tbscale.book.drawing import (
     BLUE,
+    GREEN,
     INK,
     ORANGE,
+    PINK,
     SOFT,
     Drawing,
     csv_of,
@@ -27,13 +29,15 @@ from tbscale.book.questions.measures import subjects_of as named
 from tbscale.book.questions.will_it_fit import projected_bytes
 from tbscale.book.shelf import Entry, Shelf
 from tbscale.book.tables import machine_text
+from tbscale.engine.network_memory import network_memory
 from tbscale.images.datasets import DATASETS
 
 GIB = 2**30
 MEGA = 1_000_000
 PREDICTED = "WD-76845-097"
-COLOURS = {"stock": BLUE, "tbscale": ORANGE}
-BOUNDED = ("tbscale",)  # engines whose memory is bounded by a plan instead of growing along a line
+COLOURS = {"stock": BLUE, "tbscale": ORANGE, "tbscale-fast": GREEN, "tbscale-half": PINK}
+# engines whose memory is bounded by a plan instead of growing along a line, and their networks
+BOUNDED = {"tbscale": "exact", "tbscale-fast": "fast", "tbscale-half": "half"}
 NAMES = {"peak": "peak memory", "wall": "wall time"}
 NOTABLE_S = 0.02  # steps shorter than this say nothing of threads
 
@@ -160,8 +164,14 @@ def predicted(shelf: Shelf, record: Record, engine: str, name: str) -> float:
     """Bytes or seconds for the largest dataset: the line's, or the plan's where there is one."""
     shape = DATASETS[PREDICTED].shape
     if name == "peak" and engine in BOUNDED:
-        return projected_bytes(shape)
+        return planned_bytes(record, engine, shape)
     return line_of(shelf, record, engine, name).at(shape[0] * shape[1])
+
+
+def planned_bytes(record: Record, engine: str, shape: tuple[int, int]) -> int:
+    """Peak that the plan of an engine projects, with the threads of the record."""
+    threads = int(str(record.parameters["threads"]))
+    return projected_bytes(shape, network=network_memory(BOUNDED[engine], threads))
 
 
 def _bytes(line: Line) -> str:
@@ -267,7 +277,7 @@ def _draw_line(axes: Axes, shelf: Shelf, record: Record, engine: str, name: str)
     planned = name == "peak" and engine in BOUNDED
     if planned:
         sides = [round(x**0.5) for x in xs]
-        ys = [projected_bytes((side, side)) / GIB for side in sides]
+        ys = [planned_bytes(record, engine, (side, side)) / GIB for side in sides]
     else:
         ys = [line.at(x) / (GIB if name == "peak" else 1.0) for x in xs]
     words = f"{engine}, at most by its plan" if planned else f"{engine}, line"
@@ -281,7 +291,8 @@ def _alt(shelf: Shelf, record: Record, name: str) -> str:
     for engine in engines_of(record):
         line = line_of(shelf, record, engine, name)
         if name == "peak" and engine in BOUNDED:
-            words = f"at most {formats.memory(projected_bytes(DATASETS[PREDICTED].shape))}"
+            planned = planned_bytes(record, engine, DATASETS[PREDICTED].shape)
+            words = f"at most {formats.memory(planned)}"
         elif name == "peak":
             words = f"{formats.memory(line.constant)} and {_bytes(line)}"
         else:

@@ -10,6 +10,7 @@ from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.memory import DEFAULT_SHARE as DEFAULT_SHARE
+from tbscale.engine.network_memory import EXACT_MEMORY, NetworkMemory
 from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX, plan_segmentation
 from tbscale.engine.projection import (
     LARGEST_CELLS_PER_MEGAPIXEL as LARGEST_CELLS_PER_MEGAPIXEL,
@@ -39,12 +40,14 @@ class Needs:
     smallest: int
 
 
-def projected_bytes(shape: tuple[int, int], core_px: int | None = None) -> int:
+def projected_bytes(
+    shape: tuple[int, int], core_px: int | None = None, network: NetworkMemory = EXACT_MEMORY
+) -> int:
     """Peak that a plan projects for 16-bit pixels; `core_px` None is the usual block."""
     cache_bytes = CHUNK_PX * shape[1] * PIXEL_BYTES
     core = DEFAULT_CORE_PX if core_px is None else core_px
     grid = plan_tiles(shape, TILE_PX, OVERLAP)
-    work = Workload(1, PIXEL_BYTES, cache_bytes, BATCH_SIZE)
+    work = Workload(1, PIXEL_BYTES, cache_bytes, BATCH_SIZE, network)
     return project(shape, grid, core, work).peak_bytes
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, plan_blocks
 from tbscale.errors import ImageError
-from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
+from tbscale.images.cached_plane import cache_chunks, rows_of_chunks_bytes
 from tbscale.images.compiled import compiled, inlined
 from tbscale.images.plane import Plane
 from tbscale.images.workers import ahead
@@ -180,7 +180,7 @@ class _Windows:
 
     def __init__(self, labels: LabelReader, plane: Plane | None) -> None:
         self._labels = labels
-        self._plane = plane if plane is None else _read_once(plane)
+        self._plane = plane if plane is None else cache_chunks(plane, cache_bytes(plane))
 
     def __iter__(self) -> Iterator[tuple[Region, NDArray[np.uint32], NDArray[Any]]]:
         """(region, labels, pixels); a window without cells is left out."""
@@ -194,17 +194,23 @@ class _Windows:
             return region, labels, None
         if self._plane is None:
             return region, labels, np.empty((labels.shape[0], 0), np.uint8)
-        pixels = self._plane.read(*region)
-        return region, labels, pixels.view(np.uint8) if pixels.dtype == bool else pixels
+        return region, labels, _countable(self._plane.read(*region))
 
 
-def _read_once(plane: Plane) -> Plane:
-    """The plane, kept row by row where its chunks cross the borders of windows."""
+def _countable(pixels: NDArray[Any]) -> NDArray[Any]:
+    """The same values in a type that kernels take: they know neither bool nor float16."""
+    if pixels.dtype == np.float16:
+        return pixels.astype(np.float32)
+    return pixels.view(np.uint8) if pixels.dtype == bool else pixels
+
+
+def cache_bytes(plane: Plane) -> int:
+    """Decoded chunks to keep so that each is decoded once; 0 where each lies in one window."""
     crossing = any(
-        WINDOW_PX % chunk and chunk < side
+        WINDOW_PX % chunk and side > WINDOW_PX
         for chunk, side in zip(plane.chunk_shape, plane.shape, strict=True)
     )
-    return cache_chunks(plane, row_of_chunks_bytes(plane)) if crossing else plane
+    return rows_of_chunks_bytes(plane, WINDOW_PX) if crossing else 0
 
 
 def measure_shapes(labels: LabelReader, count: int) -> Shapes:

@@ -32,6 +32,7 @@ from tbscale.engine.table.measure import (
     measure_means,
     measure_shapes,
 )
+from tbscale.errors import RunError
 from tbscale.images.image import Channel
 from tbscale.images.labels_out.spool import told_if_full
 from tbscale.images.plane import Plane
@@ -55,11 +56,32 @@ def was_written_to(workdir: Path, path: Path) -> bool:
     return taken.is_file() and json.loads(taken.read_text())["path"] == str(path.resolve())
 
 
+def stamp_of(path: Path) -> dict[str, int]:
+    """What tells a file from another of the same name."""
+    facts = path.stat()
+    return {"inode": facts.st_ino, "bytes": facts.st_size, "changed_ns": facts.st_mtime_ns}
+
+
 def drop_table(workdir: Path) -> None:
-    """Remove the table that the unfinished run in `workdir` has given its name."""
+    """Remove the table that the unfinished run in `workdir` wrote, unless it was replaced since.
+
+    Raises
+    ------
+    RunError : it cannot be removed
+    """
     taken = workdir / FOLDER / TAKEN
-    if taken.is_file():
-        Path(json.loads(taken.read_text())["path"]).unlink(missing_ok=True)
+    if not taken.is_file():
+        return
+    stamp = json.loads(taken.read_text())
+    table = Path(stamp.pop("path"))
+    try:
+        if table.is_file() and stamp_of(table) == stamp:
+            table.unlink()
+    except OSError as error:
+        raise RunError(
+            f"{table}, which the unfinished run wrote, cannot be removed ({error.strerror}); "
+            "remove it and run the same command again"
+        ) from error
 
 
 class ColumnStore:
@@ -119,21 +141,30 @@ def write_table(
         for one in tqdm(measured, desc="table", unit="channel", disable=None):
             name = channel_file(one.channel)
             if not store.has(AREA):  # with the first channel, so that labels are read once
-                shapes, means = measure_cells(labels, one.plane, count)
-                store.write(name, means)
-                store_shapes(store, shapes)
+                store_first(store, name, labels, one.plane, count)
             elif not store.has(name):
                 store.write(name, measure_means(labels, one.plane, store.whole(AREA)))
         if not store.has(AREA):
             store_shapes(store, measure_shapes(labels, count))
         channels = [one.channel for one in measured]
-        write_json(workdir / FOLDER / TAKEN, {"path": str(path.resolve())})
+        taken = {"path": str(path.resolve())}
+        write_json(workdir / FOLDER / TAKEN, taken)
         write_rows(path, lambda a, b: table_part(store, channels, a, b), count, facts)
+        write_json(workdir / FOLDER / TAKEN, taken | stamp_of(path))
 
 
 def channel_file(channel: Channel) -> str:
     """The column of a channel in the store."""
     return f"channel-{channel.index}"
+
+
+def store_first(
+    store: ColumnStore, name: str, labels: LabelReader, plane: Plane, count: int
+) -> None:
+    """Measure where the cells are and one channel, and store both."""
+    shapes, means = measure_cells(labels, plane, count)
+    store.write(name, means)
+    store_shapes(store, shapes)
 
 
 def store_shapes(store: ColumnStore, shapes: Shapes) -> None:

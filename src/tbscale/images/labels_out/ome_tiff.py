@@ -28,7 +28,7 @@ def stream_ome_tiff(
     """Write levels, full resolution first, as deflate-compressed tiles.
 
     Deflate, because every reader of TIFF has it. BigTIFF where the labels might not fit 4 GiB.
-    Memory: `BUFFERED_CHUNKS` chunks, and two for each worker.
+    Memory: `BUFFERED_CHUNKS` chunks, and what `ahead` holds.
     """
     total_bytes = sum(prod(level.shape) * 4 for level in levels)
     with tifffile.TiffWriter(path, ome=True, bigtiff=total_bytes > LARGEST_CLASSIC_BYTES) as tif:
