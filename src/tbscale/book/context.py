@@ -91,6 +91,7 @@ class PageContext:
             "profile": self.shelf.profile,
             "scope_of": scope_of,
             "link": self.link,
+            "source": self.source,
             "figure": self.figure,
             "headline": self.headline,
             "still_open": self.still_open,
@@ -126,6 +127,10 @@ class PageContext:
     def link(self, entry: Entry, words: str = "") -> str:
         """A link to a record's permanent page."""
         return f"[{words or 'record ' + entry.address}]({self.root}records/{entry.address}.md)"
+
+    def source(self, entry: Entry) -> str:
+        """A link to a record, and the machine that it was measured on."""
+        return f"{self.link(entry)}, measured on {tables.machine_text(entry.record.machine)}"
 
     def headline(self) -> str:
         """The headline table over all whole planes, or a sentence where there is no record."""

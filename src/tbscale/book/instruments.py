@@ -10,8 +10,12 @@ from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.shelf import Entry, Shelf
 from tbscale.book.tables import DASH, machine_text, scoped
 
-# files whose lines run the network, in the reference and in this package
-NETWORK_FILES = ("cellpose/resnet_torch.py", "tbscale/engine/network.py")
+# where the lines lie that run the network, in the reference and in this package
+NETWORK_FILES = (
+    "cellpose/resnet_torch.py",
+    "tbscale/engine/network.py",
+    "tbscale/engine/fastnet/",
+)
 
 
 def current_profiles(shelf: Shelf) -> Iterator[Entry]:
@@ -84,7 +88,7 @@ def network_share(one: Pass) -> float | None:
     """Share of the run that scalene saw on lines of the network; None where it saw no lines."""
     if one.scalene is None or not one.scalene.lines:
         return None
-    lines = [line for line in one.scalene.lines if line.file.endswith(NETWORK_FILES)]
+    lines = [line for line in one.scalene.lines if any(f in line.file for f in NETWORK_FILES)]
     return sum(line.python_share + line.native_share + line.system_share for line in lines)
 
 

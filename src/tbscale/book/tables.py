@@ -72,7 +72,13 @@ def grade_of(entry: Entry) -> str:
         return "reference"
     result = entry.record.result
     found = [one for one in result.agreements if one.reference_record] if result else []
-    return code(found[0].grade) if found else "not compared"
+    if not found:
+        return "not compared"
+    grade, ap = found[0].grade, found[0].ap
+    if grade != "ap" or not ap:
+        return code(grade)
+    strictest = max(ap, key=float)
+    return f"{code(grade)}, {ap[strictest]:.3f} at IoU {strictest}"
 
 
 OUTCOME = (

@@ -132,7 +132,7 @@ def verdict(entries: Sequence[Entry]) -> str:
     reading = max(bar.share("files") for bar in bars)
     after = max(bar.share("from flows to cells") for bar in bars)
     return (
-        f"Of the {len(bars)} runs of this book the largest part is {', '.join(parts)}. "
+        f"Of these {len(bars)} runs the largest part is {', '.join(parts)}. "
         f"What turns flows into cells takes at most {formats.share(after)} of one of them, "
         f"files at most {formats.share(reading)}."
     )

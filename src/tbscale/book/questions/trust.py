@@ -87,6 +87,24 @@ def stand_ins_of(record: Record, image: str) -> list[str]:
     return [name for name in (one.split("/")[1] for one in subjects) if name != REAL]
 
 
+def after_network(record: Record) -> list[str]:
+    """What turns flows into cells on each real image: its share of the run, and the density."""
+    found = []
+    for image in images_of(record):
+        subject = f"{image}/{REAL}"
+        share = formats.share(_share("from flows to cells")(record, subject))
+        density = formats.compact(_density(record, subject))
+        found.append(f"{share} of it on the {image} with {density} cells a megapixel")
+    return found
+
+
+def densest(record: Record) -> tuple[str, float]:
+    """The real image with most cells a megapixel, and how many."""
+    found = {image: _density(record, f"{image}/{REAL}") for image in images_of(record)}
+    image = max(found, key=lambda one: found[one])
+    return image, found[image]
+
+
 def trust_table(record: Record, image: str) -> str:
     """Each quantity on the real image and on its stand-ins, with the ratio to the real one."""
     names = stand_ins_of(record, image)

@@ -12,6 +12,7 @@ from tbscale.engine.grid import plan_tiles
 from tbscale.engine.memory import DEFAULT_SHARE as DEFAULT_SHARE
 from tbscale.engine.network_memory import EXACT_MEMORY, NetworkMemory
 from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX, plan_segmentation
+from tbscale.engine.projection import BYTES_PER_CELL as BYTES_PER_CELL
 from tbscale.engine.projection import (
     LARGEST_CELLS_PER_MEGAPIXEL as LARGEST_CELLS_PER_MEGAPIXEL,
 )
