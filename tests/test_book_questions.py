@@ -191,6 +191,14 @@ def test_trust_states_what_is_furthest_off() -> None:
     assert trust.furthest(record)
 
 
+def test_what_comes_after_the_network_on_real_tissue_is_read_from_the_record() -> None:
+    record = experiment_record("trust")
+    assert trust.densest(record) == ("tonsil", pytest.approx(60 * 1e6 / 65_536, rel=1e-3))
+    assert [words.split(" of it on the ")[1][:6] for words in trust.after_network(record)] == [
+        "tonsil"
+    ]
+
+
 def test_the_table_of_memory_grows_and_never_promises_too_much() -> None:
     line = Line(8e8, 100.0, ((1, 8e8),))
     needs = [fit.needs_of((side, side), line) for side in (1_000, 10_000, 60_000)]

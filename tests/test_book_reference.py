@@ -130,7 +130,11 @@ def test_spread_and_overhead_follow_the_record():
     )
 
 
-def test_scalene_is_asked_about_the_lines_of_the_network_alone():
+@pytest.mark.parametrize(
+    "of_network",
+    ["cellpose/resnet_torch.py", "tbscale/engine/network.py", "tbscale/engine/fastnet/network.py"],
+)
+def test_scalene_is_asked_about_the_lines_of_the_network_alone(of_network):
     scalene = an_entry().record.find_pass("scalene")
     assert scalene is not None
     assert scalene.scalene is not None
@@ -138,7 +142,7 @@ def test_scalene_is_asked_about_the_lines_of_the_network_alone():
     shares = {"python_share": 0.1, "native_share": 0.5, "system_share": 0.1}
     lines = [
         line.model_copy(update={"file": name, **shares})
-        for name in ("cellpose/resnet_torch.py", "cellpose/dynamics.py")
+        for name in (of_network, "cellpose/dynamics.py")
     ]
     table = scalene.scalene.model_copy(update={"lines": lines})
     assert instruments.network_share(scalene.model_copy(update={"scalene": table})) == (
