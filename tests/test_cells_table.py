@@ -253,3 +253,11 @@ def test_an_id_without_pixels_gets_no_row(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "cells.csv")
     assert table["CellID"].tolist() == [k for k in range(1, 71) if k != 7]
     assert np.isfinite(table.to_numpy(float)).all()
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(RunError, match="cannot be written to; choose another directory"):
+        check_table_path(tmp_path / "cells.csv", tmp_path / "labels.ome.tif", False)

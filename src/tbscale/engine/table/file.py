@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,15 @@ def check_table_path(path: Path, out: Path, may_exist: bool) -> None:
 
     Raises
     ------
-    RunError : an unknown extension, no such directory, a `path` that exists or is `out`
+    RunError : an unknown extension, no such directory or a read-only one, a `path` that
+        exists or is `out`
     """
     if path.suffix.lower() not in ENDINGS:
         raise RunError(f"{path} has no extension of a table; end it in .csv or .parquet")
     if not path.parent.is_dir():
         raise RunError(f"there is no directory {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise RunError(f"{path.parent} cannot be written to; choose another directory")
     if path.resolve() == out.resolve():
         raise RunError(f"{path} is to hold both labels and cells; pass two names")
     if path.exists() and not may_exist:
