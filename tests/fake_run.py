@@ -19,6 +19,15 @@ def climber(weights, device):
     return BENCH["Climber"]()
 
 
+def broken(weights, device):
+    """A network that fails at its first tiles."""
+
+    def network(tiles):
+        raise RuntimeError("the network is broken")
+
+    return network
+
+
 def request(folder, name="labels.ome.tif", **changes):
     made = Request(folder / "image.tif", folder / name, 0, model="embedded", settings=SETTINGS)
     return replace(made, core_px=200, **changes)

@@ -52,6 +52,7 @@ def made_by(engine: str, made: str | None) -> Entry:
         ("stock", "src/tbscale/images/labels_out/chunks.py"),
         ("stock", "src/tbscale/images/standin/tissue.py"),
         ("stock", "src/tbscale/engine/run.py"),
+        ("tbscale", "src/tbscale/engine/table/measure.py"),
         ("tbscale", "src/tbscale/engine/training/loop.py"),
         ("tbscale", "src/tbscale/engine/workload/network_candidates.py"),
     ],
@@ -67,8 +68,19 @@ def test_code_that_a_profile_does_not_run_ages_no_profile(
     assert freshness.age_in_words(made_by(engine, first)) == freshness.OLDER
 
 
-def test_code_that_an_experiment_runs_ages_it(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("experiment", "path", "ages"),
+    [
+        ("growth", "src/tbscale/images/standin/tissue.py", True),
+        ("growth", "src/tbscale/engine/table/measure.py", False),
+        ("files", "src/tbscale/engine/table/measure.py", True),
+    ],
+)
+def test_code_that_an_experiment_runs_ages_it(
+    root: Path, experiment: str, path: str, ages: bool
+) -> None:
     def without_passes(document):
+        document["experiment"] = experiment
         document["code"].update(commit=first)
         document["engine"].update(name="tbscale")
         document["passes"] = []
@@ -77,8 +89,8 @@ def test_code_that_an_experiment_runs_ages_it(root: Path) -> None:
         ]
 
     first = commit(root, "src/tbscale/images/plane.py", "1")
-    commit(root, "src/tbscale/images/standin/tissue.py", "2")
-    assert freshness.age_in_words(an_entry(without_passes)) == freshness.OLDER
+    commit(root, path, "2")
+    assert freshness.age_in_words(an_entry(without_passes)) == (freshness.OLDER if ages else "")
 
 
 def test_a_change_of_the_engine_ages_its_records_and_not_the_references(root: Path) -> None:

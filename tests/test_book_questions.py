@@ -126,7 +126,12 @@ def test_memory_of_stock_and_its_prediction_follow_the_record() -> None:
     )
 
 
-def test_every_engine_of_a_growth_record_is_shown_with_its_own_plan() -> None:
+@pytest.mark.parametrize("builder_has_them", [False, True])
+def test_every_engine_of_a_growth_record_is_shown_with_its_own_plan(
+    monkeypatch: pytest.MonkeyPatch, builder_has_them: bool
+) -> None:
+    units = "tbscale.engine.fastnet.instructions.has_matrix_units"
+    monkeypatch.setattr(units, lambda: builder_has_them)  # what counts is the record's machine
     rows = [
         (name, subject.replace("tbscale/", "tbscale-half/"), value)
         for name, subject, value in growth_rows()
@@ -135,8 +140,13 @@ def test_every_engine_of_a_growth_record_is_shown_with_its_own_plan() -> None:
     shelf = make_shelf([Entry(record)])
     assert growth.engines_of(record) == ["stock", "tbscale-half"]
     assert "| tbscale-half | peak memory" in growth.prediction_table(shelf, record)
-    half = growth.planned_bytes(record, "tbscale-half", (27_120, 26_139))
-    assert half < growth.planned_bytes(record, "tbscale", (27_120, 26_139))
+    planned = {one: fit.planned_bytes(record, one, (27_120, 26_139)) for one in fit.BOUNDED}
+    assert planned["tbscale-half"] == planned["tbscale-fast"] < planned["tbscale"]
+    cpu = record.machine.cpu
+    cpu = cpu.model_copy(update={"flags": (*cpu.flags, "amx_bf16")})
+    machine = record.machine.model_copy(update={"cpu": cpu})
+    with_units = record.model_copy(update={"machine": machine})
+    assert fit.planned_bytes(with_units, "tbscale-half", (27_120, 26_139)) == planned["tbscale"]
     assert "tbscale-half at most" in growth.growth_drawing(shelf, Entry(record), "peak").alt
 
 

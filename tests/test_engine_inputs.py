@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
-from fake_run import BENCH, SETTINGS, SHAPE, climber, request
+from fake_run import BENCH, SETTINGS, SHAPE, broken, climber, request
 
 from tbscale import cli
 from tbscale.engine import result
@@ -100,3 +100,18 @@ def test_labels_that_cannot_be_finished_leave_nothing(tmp_path, monkeypatch):
     ):
         writer.write(slice(0, 40), slice(0, 50), labels)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_restarted_run_takes_its_table_with_it(folder, monkeypatch):
+    """Killed with its table written, restarted, and killed before the new one: no stale table."""
+    made = request(folder, cells=folder / "cells.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr("tbscale.images.labels_out.writer.stream_ome_tiff", None)
+        with pytest.raises(TypeError):
+            segment(made, make_network=climber)
+    assert made.cells.exists()
+    assert not made.out.exists()
+    with pytest.raises(RuntimeError):
+        segment(made, restart=True, make_network=broken)
+    assert not made.cells.exists()
+    assert segment(made, make_network=climber).cells.exists()

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 import zarr
 import zarr.storage._local as local_store
-from fake_run import BENCH, SETTINGS, SHAPE, climber, request
+from fake_run import BENCH, SETTINGS, SHAPE, broken, climber, request
 
 from tbscale.cli import main
 from tbscale.engine import packed, scratch
@@ -164,13 +164,6 @@ def test_a_disk_that_is_really_full(folder, undisturbed, tmp_path_factory):
         subprocess.run(["umount", str(small)], check=True)
 
 
-def broken(weights, device):
-    def network(tiles):
-        raise RuntimeError("the network is broken")
-
-    return network
-
-
 CHANGES = {
     "channel was 0, is 1": {"channel": 1},
     "channel2 was None, is 1": {"channel2": 1},
@@ -235,21 +228,6 @@ def test_a_plane_of_a_volume_or_series_is_segmented(folder, undisturbed, axis):
     result = segment(replace(made, **{axis: 1}), make_network=climber)
     np.testing.assert_array_equal(tifffile.imread(result.out), undisturbed)
     assert result.cells.read_text().count("\n") == result.cell_count + 1
-
-
-def test_a_restarted_run_takes_its_table_with_it(folder, monkeypatch):
-    """Killed with its table written, restarted, and killed before the new one: no stale table."""
-    made = request(folder, cells=folder / "cells.csv")
-    with monkeypatch.context() as patch:
-        patch.setattr("tbscale.images.labels_out.writer.stream_ome_tiff", None)
-        with pytest.raises(TypeError):
-            segment(made, make_network=climber)
-    assert made.cells.exists()
-    assert not made.out.exists()
-    with pytest.raises(RuntimeError):
-        segment(made, restart=True, make_network=broken)
-    assert not made.cells.exists()
-    assert segment(made, make_network=climber).cells.exists()
 
 
 def test_other_weights_are_refused(folder, monkeypatch):

@@ -13,6 +13,7 @@ import tifffile
 import torch
 from cellpose.models import CellposeModel
 from cellpose.resnet_torch import CPnet
+from fake_run import broken
 from typer.testing import CliRunner
 
 from tbscale.cli import app
@@ -150,13 +151,6 @@ def test_what_changed_is_named_and_refused(weights, image, tmp_path):
         segment(Request(image, out, model=weights, core_px=64))
     result = segment(Request(image, out, model=weights, core_px=64), restart=True)
     assert result.out.exists()
-
-
-def broken(weights, device):
-    def network(tiles):
-        raise RuntimeError("the network is broken")
-
-    return network
 
 
 def test_two_runs_to_one_output_are_refused(weights, image, tmp_path):

@@ -128,6 +128,10 @@ def test_what_cannot_be_reported_is_one_sentence(tmp_path: Path) -> None:
         check_report_path(tmp_path / "page.pdf")
     with pytest.raises(ImageError, match="there is no directory"):
         check_report_path(tmp_path / "none" / "page.html")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.access", lambda path, mode: path != tmp_path)
+        with pytest.raises(ImageError, match="cannot be written to; choose another directory"):
+            check_report_path(tmp_path / "page.html")
     with pytest.raises(ImageError, match="does not say what made it"):
         write_report(tmp_path / "tissue.ome.tif", tmp_path / "page.html")
     with pytest.raises(ImageError, match="there is no file"):

@@ -10,7 +10,6 @@ from tbscale.book.shelf import SHORT_ID, Entry
 AUTHOR = "{The tbscale authors}"
 BOOK_TITLE = "Cell segmentation at terabyte scale: measured guidelines"
 FIRST_YEAR = 2026
-PROFILE = "profile"
 MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
@@ -22,10 +21,8 @@ def record_bibtex(entry: Entry, base_url: str = "") -> str:
     record = entry.record
     origin = "stand-in of " if record.dataset.origin == "stand-in" else ""
     title = f"{record.experiment} of {origin}{record.dataset.name}"
-    if record.experiment == PROFILE:
+    if record.passes:  # an experiment sets several programs beside each other, or none
         title += f", engine {record.engine.name}"
-    else:  # an experiment sets programs beside each other
-        title += ": Cellpose and tbscale"
     fields = {
         "author": AUTHOR,
         "title": f"{{{escape(title[0].upper() + title[1:])}}}",

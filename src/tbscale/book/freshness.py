@@ -11,14 +11,15 @@ from tbscale.book.shelf import Entry
 
 # what reads images, and not what writes labels
 READING = ("src/tbscale/images", ":(exclude)src/tbscale/images/labels_out")
-# of no profile's cost: experiments on parts, whose records are their own, tables, and training
+# of no profile's cost: experiments on parts, whose records are their own, and training
 APART = (
     ":(exclude)src/tbscale/images/standin",
     ":(exclude)src/tbscale/engine/workload/file_speeds.py",
     ":(exclude)src/tbscale/engine/workload/network_candidates.py",
-    ":(exclude)src/tbscale/engine/table",
     ":(exclude)src/tbscale/engine/training",
 )
+# tables of cells are timed by one experiment, and made in no other measurement
+TABLES, OF_TABLES = ":(exclude)src/tbscale/engine/table", "files"
 # what decides the cost of a run: of the reference, how it is run; of ours, all of the engine
 PATHS = {
     REFERENCE_ENGINE: ("src/tbscale/engine/workload", "src/tbscale/engine/stock.py", *READING),
@@ -38,6 +39,8 @@ def age_in_words(entry: Entry) -> str:
     paths = PATHS.get(entry.record.engine.name, PATHS["tbscale"])
     if entry.record.passes:
         paths += APART
+    if entry.record.experiment != OF_TABLES:
+        paths += (TABLES,)
     commit = entry.record.code.commit
     changed = None if commit is None else _changed(commit, paths)
     if changed is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -40,7 +41,7 @@ def check_report_path(path: Path) -> None:
 
     Raises
     ------
-    ImageError : another extension, a directory, or no directory to write to
+    ImageError : another extension, a directory, no directory to write to, or a read-only one
     """
     if path.suffix.lower() != ENDING:
         raise ImageError(f"{path} has no extension of a page; end it in .html")
@@ -48,6 +49,8 @@ def check_report_path(path: Path) -> None:
         raise ImageError(f"{path} is a directory; pass the name of a file")
     if not path.parent.is_dir():
         raise ImageError(f"there is no directory {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ImageError(f"{path.parent} cannot be written to; choose another directory")
 
 
 def write_report(labels: Path, path: Path, image: Path | None = None) -> Path:

@@ -26,18 +26,15 @@ from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line, fit_line
 from tbscale.book.questions.measures import median_of, seconds_cell, steps_of, summary_of
 from tbscale.book.questions.measures import subjects_of as named
-from tbscale.book.questions.will_it_fit import projected_bytes
+from tbscale.book.questions.will_it_fit import BOUNDED, planned_bytes
 from tbscale.book.shelf import Entry, Shelf
 from tbscale.book.tables import machine_text
-from tbscale.engine.network_memory import network_memory
 from tbscale.images.datasets import DATASETS
 
 GIB = 2**30
 MEGA = 1_000_000
 PREDICTED = "WD-76845-097"
 COLOURS = {"stock": BLUE, "tbscale": ORANGE, "tbscale-fast": GREEN, "tbscale-half": PINK}
-# engines whose memory is bounded by a plan instead of growing along a line, and their networks
-BOUNDED = {"tbscale": "exact", "tbscale-fast": "fast", "tbscale-half": "half"}
 NAMES = {"peak": "peak memory", "wall": "wall time"}
 NOTABLE_S = 0.02  # steps shorter than this say nothing of threads
 
@@ -166,12 +163,6 @@ def predicted(shelf: Shelf, record: Record, engine: str, name: str) -> float:
     if name == "peak" and engine in BOUNDED:
         return planned_bytes(record, engine, shape)
     return line_of(shelf, record, engine, name).at(shape[0] * shape[1])
-
-
-def planned_bytes(record: Record, engine: str, shape: tuple[int, int]) -> int:
-    """Peak that the plan of an engine projects, with the threads of the record."""
-    threads = int(str(record.parameters["threads"]))
-    return projected_bytes(shape, network=network_memory(BOUNDED[engine], threads))
 
 
 def _bytes(line: Line) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from tbscale.bench.schema import Record
 from tbscale.book import formats
 from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.lines import Line
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.memory import DEFAULT_SHARE as DEFAULT_SHARE
-from tbscale.engine.network_memory import EXACT_MEMORY, NetworkMemory
+from tbscale.engine.network_memory import EXACT_MEMORY, NetworkMemory, network_memory
 from tbscale.engine.plan import DEFAULT_CORE_PX, SMALLEST_CORE_PX, plan_segmentation
 from tbscale.engine.projection import BYTES_PER_CELL as BYTES_PER_CELL
 from tbscale.engine.projection import (
@@ -26,6 +27,9 @@ CHUNK_PX = 1024  # rows of chunks that are kept decoded while a plane is read
 PIXEL_BYTES = 2
 SIDES_PX = (5_000, 10_000, 20_000, 30_000, 50_000, 100_000)
 GRID_PX = tuple(round(1024 * 2 ** (k / 2)) for k in range(16))  # sides that the form looks up
+# engines whose memory is bounded by a plan instead of growing along a line, and their networks
+BOUNDED = {"tbscale": "exact", "tbscale-fast": "fast", "tbscale-half": "half"}
+MATRIX_UNITS = "amx_bf16"
 DASH = "–"
 
 
@@ -50,6 +54,18 @@ def projected_bytes(
     grid = plan_tiles(shape, TILE_PX, OVERLAP)
     work = Workload(1, PIXEL_BYTES, cache_bytes, BATCH_SIZE, network)
     return project(shape, grid, core, work).peak_bytes
+
+
+def planned_bytes(record: Record, engine: str, shape: tuple[int, int]) -> int:
+    """Peak that the plan of an engine projects, with the CPU and the threads of a record.
+
+    It depends on nothing of the machine that builds the book.
+    """
+    mode = BOUNDED[engine]
+    if mode == "half":  # through torch where the CPU has matrix units, in the memory of exact
+        mode = "exact" if MATRIX_UNITS in record.machine.cpu.flags else "fast"
+    threads = int(str(record.parameters["threads"]))
+    return projected_bytes(shape, network=network_memory(mode, threads))
 
 
 def refusal(shape: tuple[int, int], budget_bytes: int) -> str:
