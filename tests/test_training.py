@@ -10,7 +10,15 @@ from skimage.io import imsave
 
 from tbscale.engine.training.__main__ import command_of, load_pools, parse
 from tbscale.engine.training.augment import CROP_PX, Pool, draw_batch
-from tbscale.engine.training.data import Sample, draw_synthetic, prepare, role_of
+from tbscale.engine.training.batches import Batches, load_batches
+from tbscale.engine.training.data import (
+    Sample,
+    draw_synthetic,
+    prepare,
+    prepare_all,
+    prepare_synthetic,
+    role_of,
+)
 from tbscale.engine.training.loop import Settings, Trainer, learning_rate, loss_of
 from tbscale.engine.weights import read_state, resolve_model
 from tbscale.errors import DatasetError, RunError
@@ -30,15 +38,15 @@ def state_of(trainer: Trainer) -> list[torch.Tensor]:
 
 
 def test_a_run_that_was_cut_short_ends_as_one_that_was_not(sample: Sample, tmp_path: Path) -> None:
-    pools = [Pool([sample], 1.0, 0.5)]
+    batches = Batches([Pool([sample], 1.0, 0.5)], TINY.batch, TINY.seed)
     whole = Trainer(TINY)
-    losses = [whole.step(pools) for _ in range(2)]
+    losses = [whole.step(batches[k]) for k in range(2)]
     cut = Trainer(TINY)
-    assert cut.step(pools) == losses[0]
+    assert cut.step(batches[0]) == losses[0]
     cut.save(tmp_path / "checkpoint.pt")
     resumed = Trainer(TINY)
     resumed.load(tmp_path / "checkpoint.pt")
-    assert resumed.step(pools) == losses[1]
+    assert resumed.step(batches[1]) == losses[1]
     for ours, theirs in zip(state_of(resumed), state_of(whole), strict=True):
         assert torch.equal(ours, theirs)
 
@@ -121,7 +129,27 @@ def test_images_have_one_role_and_labels(tmp_path: Path) -> None:
 def test_the_command_is_that_which_was_given() -> None:
     words = ["--work", "w", "--images", "i", "--crops", "80", "--start", "/x/embedded"]
     assert command_of(parse(words)) == (
-        "python -m tbscale.engine.training --images DIR --work DIR --crops 80 --synthetic 600 "
-        "--learning-rate 0.002 --seed 0 --start embedded"
+        "python -m tbscale.engine.training --images DIR --work DIR --crops 80 --batch 8 "
+        "--synthetic 600 --learning-rate 0.002 --weight-decay 0.001 --average-decay 0.995 "
+        "--seed 0 --start embedded"
     )
     assert "--images" not in command_of(parse(["--work", "w"]))
+    assert "--device cuda" in command_of(parse(["--work", "w", "--device", "cuda"]))
+
+
+def test_processes_that_cut_ahead_cut_the_same_crops_in_order(sample: Sample) -> None:
+    batches = Batches([Pool([sample], 1.0, 0.5)], 2, 7)
+    loaded = list(load_batches(batches, range(3, 7), 2, pinned=False))
+    assert len(loaded) == 4
+    for step, batch in enumerate(loaded, 3):
+        for ours, theirs in zip(batch, batches[step], strict=True):
+            assert torch.equal(ours, theirs)
+    assert not torch.equal(loaded[0][0], loaded[1][0])
+
+
+def test_processes_prepare_what_one_does() -> None:
+    seeds = range(40, 43)
+    apart = prepare_all(prepare_synthetic, seeds, workers=2)
+    for ours, theirs in zip(apart, prepare_all(prepare_synthetic, seeds), strict=True):
+        assert np.array_equal(ours.labels, theirs.labels)
+        assert np.array_equal(ours.flow, theirs.flow)

@@ -24,7 +24,9 @@ from tbscale.engine.training.data import (
     LabelledImage,
     draw_synthetic,
     find_pairs,
+    prepare,
     prepare_all,
+    prepare_synthetic,
     read_pairs,
     role_of,
 )
@@ -50,22 +52,36 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--validate", type=int, default=24, help="validation images of each kind")
     defaults = Settings()
     parser.add_argument("--crops", type=int, default=defaults.crops)
+    parser.add_argument("--batch", type=int, default=defaults.batch, help="crops of a step")
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument("--weight-decay", type=float, default=defaults.weight_decay)
+    parser.add_argument("--average-decay", type=float, default=defaults.average_decay)
+    parser.add_argument("--device", default=defaults.device, help="cpu, cuda or mps")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that cut crops ahead of the network"
+    )
     parser.add_argument("--start", help="weights to train on: a model's name or file")
     parser.add_argument("--threads", type=int, default=defaults.threads)
     return parser.parse_args(arguments)
 
 
-def load_pools(folder: Path | None, synthetic: int) -> tuple[list[Pool], list[str]]:
+def load_pools(
+    folder: Path | None, synthetic: int, workers: int = 0
+) -> tuple[list[Pool], list[str]]:
     """Prepare what crops are cut from: synthetic tissue, and the real images where given.
+
+    Parameters
+    ----------
+    workers : processes that do so; 0 for none beside this one
 
     Returns
     -------
     pools, names of the real training images
     """
     logger.info("drawing %d synthetic images and their flows", synthetic)
-    made = prepare_all([draw_synthetic(TRAIN_SEED + k) for k in range(synthetic)])
+    seeds = range(TRAIN_SEED, TRAIN_SEED + synthetic)
+    made = prepare_all(prepare_synthetic, seeds, workers)
     if folder is None:
         logger.info("no --images: training on synthetic images alone")
         return [Pool(made, 1.0, RELIT_SYNTHETIC)], []
@@ -73,7 +89,7 @@ def load_pools(folder: Path | None, synthetic: int) -> tuple[list[Pool], list[st
     logger.info("preparing %d real training images of %s", len(real), folder)
     pools = [
         Pool(made, 1 - REAL_SHARE, RELIT_SYNTHETIC),
-        Pool(prepare_all(real), REAL_SHARE, RELIT_REAL),
+        Pool(prepare_all(prepare, real, workers), REAL_SHARE, RELIT_REAL),
     ]
     return pools, [item.name for item in real]
 
@@ -87,7 +103,8 @@ def validate(trainer: Trainer, folder: Path | None, count: int) -> dict[str, tup
         kinds["real"] = list(read_pairs(folder, "validation"))[:count]
     with tempfile.NamedTemporaryFile(suffix=".pth") as file:
         torch.save(trainer.average.state_dict(), file.name)
-        model = CellposeModel(pretrained_model=file.name)
+        where = trainer.device
+        model = CellposeModel(gpu=where.type != "cpu", pretrained_model=file.name, device=where)
     return {kind: mean_ap(score_all(model, items)) for kind, items in kinds.items()}
 
 
@@ -95,8 +112,11 @@ def command_of(options: argparse.Namespace) -> str:
     """How to train the same again; folders are left out."""
     words = ["python -m tbscale.engine.training"]
     words += ["--images DIR"] if options.images else []
-    words += ["--work DIR", f"--crops {options.crops}", f"--synthetic {options.synthetic}"]
-    words += [f"--learning-rate {options.learning_rate:g}", f"--seed {options.seed}"]
+    words += ["--work DIR", f"--crops {options.crops}", f"--batch {options.batch}"]
+    words += [f"--synthetic {options.synthetic}", f"--learning-rate {options.learning_rate:g}"]
+    words += [f"--weight-decay {options.weight_decay:g}"]
+    words += [f"--average-decay {options.average_decay:g}", f"--seed {options.seed}"]
+    words += [f"--device {options.device}"] if options.device != "cpu" else []
     words += [f"--start {Path(options.start).name}"] if options.start else []
     return " ".join(words)
 
@@ -142,17 +162,21 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments)
     settings = Settings(
         crops=options.crops,
+        batch=options.batch,
         learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        average_decay=options.average_decay,
         seed=options.seed,
         threads=options.threads,
-        bfloat16=has_bfloat16(),
+        bfloat16=options.device != "cpu" or has_bfloat16(),
+        device=options.device,
     )
     options.work.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"
     trainer = Trainer(settings)
     begin(trainer, checkpoint, options.start)
-    pools, names = load_pools(options.images, options.synthetic)
-    losses = train(trainer, pools, checkpoint)
+    pools, names = load_pools(options.images, options.synthetic, options.workers)
+    losses = train(trainer, pools, checkpoint, options.workers)
     ap = validate(trainer, options.images, options.validate)
     logger.info("validation AP at IoU 0.5, 0.75, 0.9: %s", ap)
     out = options.out or options.work / "nuclear.safetensors"

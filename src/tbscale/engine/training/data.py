@@ -7,10 +7,12 @@ network was designed for.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +26,8 @@ from tbscale.images.standin.tissue import render_channel, render_labels, trainin
 IMAGE_SUFFIXES = {".png", ".tif", ".tiff"}
 SYNTHETIC_PX = 416
 VALIDATION_SHARE, TEST_SHARE = 0.08, 0.2
+
+Source = TypeVar("Source")
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,24 @@ def prepare(item: LabelledImage) -> Sample | None:
     )
 
 
-def prepare_all(items: list[LabelledImage]) -> list[Sample]:
-    """Prepare many images, two at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        return [sample for sample in pool.map(prepare, items) if sample is not None]
+def prepare_synthetic(seed: int) -> Sample | None:
+    """Draw a synthetic image and make its flows; None where it has no cell."""
+    return prepare(draw_synthetic(seed))
+
+
+def prepare_all(
+    make: Callable[[Source], Sample | None], sources: Iterable[Source], workers: int = 0
+) -> list[Sample]:
+    """Make a sample of every source, in their order.
+
+    Parameters
+    ----------
+    workers : processes that do so, each on one core; 0 for two threads of this one
+    """
+    executor: Executor = (
+        ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,))
+        if workers
+        else ThreadPoolExecutor(2)
+    )
+    with executor as pool:
+        return [sample for sample in pool.map(make, sources) if sample is not None]

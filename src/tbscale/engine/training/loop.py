@@ -1,4 +1,4 @@
-"""The training loop: AdamW on Cellpose's loss, bfloat16 where the CPU has it, resumable.
+"""The training loop: AdamW on Cellpose's loss, bfloat16 where the device has it, resumable.
 
 The learning rate rises, stays, then falls to zero over the last part of the run, so that a run
 can be continued with another length. The weights kept are a running average of the trained ones.
@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from cellpose.resnet_torch import CPnet
 from torch import nn
@@ -21,8 +20,10 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from tbscale.engine.allocator import keep_freed
+from tbscale.engine.device import check_device
 from tbscale.engine.network_memory import layer_bytes
-from tbscale.engine.training.augment import CROP_PX, Pool, draw_batch
+from tbscale.engine.training.augment import CROP_PX, Pool
+from tbscale.engine.training.batches import Batch, Batches, load_batches
 from tbscale.engine.weights import Weights, read_state
 from tbscale.errors import RunError
 
@@ -32,6 +33,7 @@ NBASE = (2, 32, 64, 128, 256)
 DIAM_MEAN_PX = 17.0
 RISE_STEPS = 60
 FALL_SHARE = 0.4
+CHECKPOINT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Settings:
     seed: int = 0
     threads: int = 2
     bfloat16: bool = True
+    device: str = "cpu"
 
     @property
     def steps(self) -> int:
@@ -82,7 +85,9 @@ class Trainer:
         torch.manual_seed(settings.seed)
         torch.set_num_threads(settings.threads)
         self.settings = settings
-        self.network = make_network().to(memory_format=torch.channels_last)
+        self.device = check_device(settings.device)
+        torch.backends.cudnn.benchmark = True  # crops are all of one size
+        self.network = make_network().to(self.device, memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(),
@@ -101,17 +106,14 @@ class Trainer:
         self.network.load_state_dict({name: state[name] for name in known})
         self.average.load_state_dict(self.network.state_dict())
 
-    def step(self, pools: list[Pool]) -> float:
-        """Train on one batch, which depends on the seed and the step alone; return the loss."""
-        rng = np.random.default_rng((self.settings.seed, self.done))
-        image, flow, cell = (
-            torch.from_numpy(a) for a in draw_batch(pools, self.settings.batch, rng)
-        )
+    def step(self, batch: Batch) -> torch.Tensor:
+        """Train on one batch; return its loss, which a GPU may still be working at."""
+        image, flow, cell = (part.to(self.device, non_blocking=True) for part in batch)
         image = image.to(memory_format=torch.channels_last)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.done, self.settings)
         self.network.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bfloat16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.settings.bfloat16):
             y = self.network(image)[0]
         loss = loss_of(y.float(), flow, cell)
         self.optimiser.zero_grad()
@@ -120,7 +122,7 @@ class Trainer:
         self.optimiser.step()
         self.done += 1
         self._follow_average()
-        return float(loss.detach())
+        return loss.detach()
 
     @torch.no_grad()
     def _follow_average(self) -> None:
@@ -154,9 +156,9 @@ class Trainer:
         ------
         RunError : it was made with other settings; the number of crops alone may differ
         """
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         before, now = state["settings"], asdict(self.settings)
-        changed = [n for n in now if n != "crops" and before.get(n) != now[n]]
+        changed = [n for n in now if n not in ("crops", "device") and before.get(n) != now[n]]
         if changed:
             said = ", ".join(f"{n} was {before.get(n)}, is {now[n]}" for n in changed)
             raise RunError(f"{path} is of another training ({said}); pass another --work")
@@ -168,24 +170,36 @@ class Trainer:
         self.wall_s = float(state["wall_s"])
 
 
-def train(trainer: Trainer, pools: list[Pool], checkpoint: Path) -> list[tuple[int, float]]:
-    """Train to the end of the settings, with a progress bar and a checkpoint every 100 steps.
+def train(
+    trainer: Trainer, pools: list[Pool], checkpoint: Path, workers: int = 0
+) -> list[tuple[int, float]]:
+    """Train to the end of the settings, with a progress bar and a checkpoint about every minute.
+
+    Parameters
+    ----------
+    workers : processes that cut crops ahead of the network; 0 cuts them between its steps
 
     Returns
     -------
     losses : (step, mean loss over the last 100 steps)
     """
     losses: list[tuple[int, float]] = []
-    recent: list[float] = []
+    recent: list[torch.Tensor] = []
     total = trainer.settings.steps
     started = time.perf_counter() - trainer.wall_s
+    saved_s = trainer.wall_s
     with keep_freed(layer_bytes(trainer.settings.batch, CROP_PX)):
-        for _ in tqdm(range(trainer.done, total), initial=trainer.done, total=total, unit="batch"):
-            recent.append(trainer.step(pools))
+        cut = Batches(pools, trainer.settings.batch, trainer.settings.seed)
+        steps = range(trainer.done, total)
+        batches = load_batches(cut, steps, workers, trainer.device.type == "cuda")
+        for batch in tqdm(batches, initial=trainer.done, total=total, unit="batch"):
+            recent.append(trainer.step(batch))
             trainer.wall_s = time.perf_counter() - started
             if trainer.done % 100 == 0 or trainer.done == total:
-                losses.append((trainer.done, float(np.mean(recent))))
+                losses.append((trainer.done, float(torch.stack(recent).mean())))
                 logger.info("step %d of %d, loss %.4f", trainer.done, total, losses[-1][1])
                 recent.clear()
-                trainer.save(checkpoint)
+                if trainer.wall_s - saved_s > CHECKPOINT_S or trainer.done == total:
+                    trainer.save(checkpoint)
+                    saved_s = trainer.wall_s
     return losses
