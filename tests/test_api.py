@@ -150,7 +150,7 @@ WRONG = {
     "--device": ("tpu", "'tpu'"),
     "--plain": ("write", "'write'"),
     "--memory": ("much", "not a size of memory"),
-    "--core-px": ("0", "at least 1"),
+    "--core-px": ("63", "--core-px is 63; pass at least 64"),
     "--cells": ("cells.xlsx", "end it in .csv or .parquet"),
     "--measure": ("CD8", "--cells FILE"),
     "--report": ("report.pdf", "end it in .html"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tbscale.engine.blocks import distance_px, own_halo_px, plan_blocks, widen
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.memory import parse_bytes
-from tbscale.engine.plan import GIB, plan_segmentation
+from tbscale.engine.plan import GIB, LEAST_CORE_PX, plan_segmentation
 from tbscale.engine.scratch import sink_chunk_px
 from tbscale.engine.strips import batches, taper
 from tbscale.errors import BudgetError, PlanError
@@ -94,6 +94,16 @@ def test_a_plan_fits_its_budget_or_says_what_to_set():
         plan_segmentation((27120, 26139), GIB // 2)
     remedy = str(refused.value).split("--memory ")[1].split("GiB")[0]
     assert plan_segmentation((27120, 26139), int(float(remedy) * GIB))
+
+
+@pytest.mark.parametrize("core_px", [-1, 0, 3, LEAST_CORE_PX - 1])
+def test_a_core_of_which_there_would_be_too_many_is_refused(core_px):
+    with pytest.raises(PlanError, match=rf"^--core-px is {core_px}; pass at least 64$"):
+        plan_segmentation((27120, 26139), 8 * GIB, core_px)
+
+
+def test_a_small_core_that_holds_the_plane_is_one_block():
+    assert len(plan_segmentation((40, 30), 8 * GIB, 40).blocks) == 1
 
 
 def test_the_projected_peak_does_not_follow_the_area():

@@ -67,7 +67,7 @@ def segment(
     device : cpu, cuda or mps, for the network; away from the CPU the grade is `ap`
     plain : steps on their plain path, with the same labels: follow, seeds, flow_qc, fill
     memory : budget, such as "4GiB", or bytes; None takes 60 % of what is free
-    core_px : core of a block, pixels; the labels do not depend on it
+    core_px : core of a block, pixels, 64 or more; the labels do not depend on it
     cells : table with one row a cell, .csv or .parquet
     measure : channels whose mean goes into the table, index or name; None takes every channel
     report : page to look at, .html

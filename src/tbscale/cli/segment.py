@@ -52,7 +52,9 @@ def run_segment(
         ),
     ] = "cpu",
     memory: Annotated[str | None, typer.Option(help="Budget, such as 4GiB.")] = None,
-    core_px: Annotated[int | None, typer.Option(help="Core of a block, pixels.")] = None,
+    core_px: Annotated[
+        int | None, typer.Option(help="Core of a block, pixels, 64 or more.")
+    ] = None,
     plain: Annotated[
         list[str] | None,
         typer.Option(help="Step on its plain path: follow, seeds, flow_qc, fill; repeatable."),

@@ -8,7 +8,7 @@ from tbscale.engine.run import Settings
 from tbscale.errors import PlanError
 
 
-def check_numbers(settings: Settings, diameter: float | None, core_px: int | None) -> None:
+def check_numbers(settings: Settings, diameter: float | None) -> None:
     """Raise a sentence about the first number that is out of range.
 
     Raises
@@ -32,7 +32,6 @@ def check_numbers(settings: Settings, diameter: float | None, core_px: int | Non
             "at least 1, or 0 for the default",
         ),
         ("--overlap", settings.overlap, 0 <= settings.overlap < 1, "a share from 0 to 1"),
-        ("--core-px", core_px, core_px is None or core_px >= 1, "at least 1"),
     )
     for option, value, holds, remedy in tests:
         if not holds:

@@ -21,10 +21,13 @@ from tbscale.engine.projection import (
     project,
 )
 from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
-from tbscale.errors import BudgetError
+from tbscale.errors import BudgetError, PlanError
 
 DEFAULT_CORE_PX = 2048
-SMALLEST_CORE_PX = 256
+SMALLEST_CORE_PX = 256  # that a plan takes by itself
+LEAST_CORE_PX = (
+    64  # that it takes when asked: below, a block is mostly its halo of 48 pixels a side
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,10 @@ def plan_segmentation(
     Raises
     ------
     BudgetError : the plan needs more; says what to set
+    PlanError : a core below `LEAST_CORE_PX` that does not hold the plane
     """
+    if core_px is not None and core_px < min(LEAST_CORE_PX, max(shape)):
+        raise PlanError(f"--core-px is {core_px}; pass at least {LEAST_CORE_PX}")
     grid = plan_tiles(work.frame or shape, tile_px, overlap)
     sizes = [core_px] if core_px else [DEFAULT_CORE_PX >> k for k in range(4)]
     for network in (work.network, replace(work.network, gaps_per_tile_px=0)):

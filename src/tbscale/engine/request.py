@@ -101,7 +101,7 @@ def check_request(request: Request) -> None:
     check_label_path(request.out)
     check_device(request.device)
     choose_kernels(request.settings.plain)
-    check_numbers(request.settings, request.diameter, request.core_px)
+    check_numbers(request.settings, request.diameter)
     check_cells(request)
 
 
