@@ -140,7 +140,7 @@ WRONG = {
     "--z": ("3", "no z 3"),
     "--t": ("-1", "no t -1"),
     "--model": ("nucleii", "no model and no file"),
-    "--diameter": ("-3", "pixels above 0"),
+    "--diameter": ("0.1", "pass a --diameter of at least 1.07"),
     "--flow-threshold": ("nan", "0 or more"),
     "--cellprob-threshold": ("inf", "a finite number"),
     "--min-size": ("few", "'--min-size': Input should be a valid integer"),

@@ -11,12 +11,16 @@ from fake_run import BENCH, SETTINGS, SHAPE, broken, climber, request
 from tbscale import cli
 from tbscale.engine import result
 from tbscale.engine.cells import Rules
-from tbscale.engine.estimate import estimate_request
+from tbscale.engine.estimate import estimate_request, estimate_time
+from tbscale.engine.plan import GIB, plan_segmentation
+from tbscale.engine.projection import Workload
+from tbscale.engine.rescale import Scaling
 from tbscale.engine.segmentation import segment
 from tbscale.engine.weights import embedded_weights
 from tbscale.errors import ImageError, WeightsError
 from tbscale.images.labels_out import writer as writing
 from tbscale.images.labels_out.writer import open_label_writer
+from tbscale.images.plane import ArrayPlane
 
 
 @pytest.fixture
@@ -61,6 +65,19 @@ def test_a_dry_run_takes_a_diameter_of_which_its_piece_holds_no_pixel(folder):
     plan, estimate = estimate_request(replace(request(folder), diameter=300.0 * 17), climber)
     assert plan.shape == SHAPE
     assert estimate.tiles == 1
+
+
+def test_a_dry_run_of_a_large_plane_takes_a_diameter_larger_than_its_piece(tmp_path):
+    plane = ArrayPlane(np.ones((600, 1400), np.uint16))
+    plan = plan_segmentation(plane.shape, 8 * GIB, work=Workload(frame=(1, 2)))
+    settings = replace(SETTINGS, scaling=Scaling(1 / 599))
+    assert estimate_time([plane], plan, BENCH["Climber"](), settings).tiles == 1
+
+
+@pytest.mark.parametrize("diameter", [1.0625, 4.25])
+def test_a_dry_run_of_an_enlarged_plane_still_costs_a_few_batches(folder, diameter):
+    _, estimate = estimate_request(replace(request(folder), diameter=diameter), climber)
+    assert estimate.tiles <= 36
 
 
 def test_weights_without_a_place_are_one_sentence(tmp_path, monkeypatch):

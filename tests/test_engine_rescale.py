@@ -24,6 +24,7 @@ from tbscale.engine.plan import plan_segmentation
 from tbscale.engine.projection import Workload
 from tbscale.engine.request import Request
 from tbscale.engine.rescale import (
+    LARGEST_FACTOR,
     SLAB_ROWS,
     Scaling,
     choose_scaling,
@@ -154,7 +155,7 @@ def test_the_frame_and_the_iterations_are_those_of_the_reference(shape, diameter
     rescale = mean / diameter
     sides = [int(side * rescale) for side in shape]
     if min(sides) < 1:
-        with pytest.raises(PlanError, match="pass a smaller --diameter"):
+        with pytest.raises(PlanError, match="pass a --diameter of at most"):
             scaling.frame(shape)
     else:
         assert scaling.frame(shape) == tuple(sides)
@@ -185,6 +186,29 @@ def test_the_grade_is_measured_at_the_scale_of_the_run(monkeypatch):
 def test_a_diameter_is_above_nothing(diameter):
     with pytest.raises(PlanError, match="pass pixels above 0"):
         choose_scaling(diameter, MODEL)
+
+
+@pytest.mark.parametrize("mean", [17.0, np.float32(17), 30.0, np.float32(12.3)])
+@pytest.mark.parametrize("diameter", [1e-300, 0.1, 0.5, None])
+def test_a_diameter_that_enlarges_too_much_is_refused_and_the_one_it_names_is_not(diameter, mean):
+    model = Diameters(mean, np.float32(0.5))
+    with pytest.raises(PlanError, match=rf"16 times smaller .* {mean:g} px; pass a") as refused:
+        choose_scaling(diameter, model)
+    least = float(str(refused.value).rpartition(" ")[2])
+    assert choose_scaling(least, model).factor <= LARGEST_FACTOR
+    with pytest.raises(PlanError):
+        choose_scaling(least - 0.011, model)
+
+
+@pytest.mark.parametrize("shape", [(420, 520), (3, 900), (1, 1), (27120, 26139)])
+@pytest.mark.parametrize("mean", [17.0, np.float32(12.3)])
+def test_a_diameter_that_leaves_nothing_of_the_plane_is_refused_with_one_that_does_not(shape, mean):
+    model = Diameters(mean, np.float32(17))
+    for diameter in (1e6, float("inf")):
+        with pytest.raises(PlanError, match="is 0 x 0 px; pass a --diameter of at most") as refused:
+            choose_scaling(diameter, model).frame(shape)
+        most = float(str(refused.value).rpartition(" ")[2])
+        assert min(choose_scaling(most, model).frame(shape)) == 1
 
 
 def test_the_plan_is_that_of_the_frame():

@@ -24,7 +24,7 @@ from tbscale.engine.request import (
     open_planes,
     plan_request,
 )
-from tbscale.engine.rescale import choose_scaling
+from tbscale.engine.rescale import Scaling, choose_scaling
 from tbscale.engine.run import Settings, label_plane, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import write_labels
@@ -34,6 +34,7 @@ from tbscale.images.plane import ArrayPlane, Plane
 from tbscale.steps import StepClock
 
 PIECE_PX = 512
+SMALLEST_PIECE_PX = 64
 FIRST_PX = 64  # a run that loads kernels and fills caches, not timed
 PLACES_PER_AXIS = 3
 PER_TILE = ("tile", "network", "blend")
@@ -69,7 +70,8 @@ def estimate_time(
     The network scales with its tiles, everything else with the area. Costs a few batches of the
     network. An image whose other parts differ takes another time.
     """
-    pieces, read_s = read_piece(planes)
+    settings = for_piece(settings)
+    pieces, read_s = read_piece(planes, piece_px(settings.scaling))
     first_px = max(FIRST_PX, math.ceil(2 / settings.scaling.factor))  # at least a pixel, rescaled
     first = [ArrayPlane(piece.pixels[:first_px, :first_px]) for piece in pieces]
     settings = replace(settings, keeps_freed=plan.keeps_freed)
@@ -110,7 +112,23 @@ def estimate_request(
     return plan, estimate_time(planes, plan, network, settings)
 
 
-def read_piece(planes: list[Plane]) -> tuple[list[ArrayPlane], float]:
+def piece_px(scaling: Scaling) -> int:
+    """Side of a piece, pixels: smaller where the plane is enlarged, for about as many tiles.
+
+    >>> piece_px(Scaling(0.5)), piece_px(Scaling(2.0)), piece_px(Scaling(16.0))
+    (512, 256, 64)
+    """
+    return max(SMALLEST_PIECE_PX, int(PIECE_PX / max(1.0, float(scaling.factor))))
+
+
+def for_piece(settings: Settings) -> Settings:
+    """The same settings; the scale is one at which a piece has pixels left."""
+    factor = max(settings.scaling.factor, 2 / PIECE_PX)
+    scaling = replace(settings.scaling, factor=factor)
+    return replace(settings, scaling=scaling, niter=settings.iterations)
+
+
+def read_piece(planes: list[Plane], side_px: int = PIECE_PX) -> tuple[list[ArrayPlane], float]:
     """The same piece of each plane, the brightest of nine in the first; and seconds a pixel read.
 
     A piece lies along chunks where it can, so that little is decoded for nothing.
@@ -118,11 +136,11 @@ def read_piece(planes: list[Plane]) -> tuple[list[ArrayPlane], float]:
     shape, chunk = planes[0].shape, planes[0].chunk_shape
     started, decoded = time.perf_counter(), 0
     best: tuple[float, tuple[slice, slice]] | None = None
-    for y in starts(shape[0], chunk[0]):
-        for x in starts(shape[1], chunk[1]):
+    for y in starts(shape[0], chunk[0], side_px):
+        for x in starts(shape[1], chunk[1], side_px):
             region = (
-                slice(y, min(y + PIECE_PX, shape[0])),
-                slice(x, min(x + PIECE_PX, shape[1])),
+                slice(y, min(y + side_px, shape[0])),
+                slice(x, min(x + side_px, shape[1])),
             )
             brightness = float(np.mean(planes[0].read(*region)))
             decoded += touched_px(region, shape, chunk)
@@ -133,7 +151,7 @@ def read_piece(planes: list[Plane]) -> tuple[list[ArrayPlane], float]:
     return [ArrayPlane(plane.read(*best[1])) for plane in planes], read_s * len(planes)
 
 
-def starts(size_px: int, chunk_px: int) -> list[int]:
+def starts(size_px: int, chunk_px: int, side_px: int = PIECE_PX) -> list[int]:
     """Where pieces start along an axis: spread evenly, at borders of chunks where they fit.
 
     >>> starts(10101, 1024)
@@ -141,7 +159,7 @@ def starts(size_px: int, chunk_px: int) -> list[int]:
     >>> starts(300, 1024)
     [0]
     """
-    last = max(size_px - PIECE_PX, 0)
+    last = max(size_px - side_px, 0)
     spread = [last * k // (PLACES_PER_AXIS - 1) for k in range(PLACES_PER_AXIS)]
     return sorted({start - start % chunk_px for start in spread})
 

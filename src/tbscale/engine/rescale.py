@@ -7,13 +7,14 @@ anything is followed, so every position is a position of the plane. Here both ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.diameters import Diameters
+from tbscale.engine.diameters import DIAM_MEAN_PX, Diameters
 from tbscale.engine.kernels.resize import FUSED, MEAN, PLAIN, Taps, plan_taps, resize_rows
 from tbscale.engine.strips import ROWS_AT_ONCE, Rows
 from tbscale.errors import PlanError
@@ -22,6 +23,9 @@ from tbscale.steps import StepClock
 SLAB_ROWS = 2 * ROWS_AT_ONCE  # of the plane, held while rows are resized
 PROBE_SHAPE = (96, 104)
 ITERATIONS = 200  # of the dynamics, at the scale of the model
+# Cells so much smaller than the model's are not found: the reference makes none of fewer than 11
+# pixels, 3.7 across. Time, and the memory of `measured_grade`, grow with the square of the factor.
+LARGEST_FACTOR = 16
 Shape = tuple[int, int]
 
 
@@ -33,9 +37,11 @@ class Scaling:
     ----------
     factor : pixels of the frame per pixel of the plane, in the reference's own type: float32 for
         a model that holds its diameters, because its products are float32 as well
+    model_px : diameter of the cells that the model was trained on
     """
 
     factor: float | np.float32 = 1.0
+    model_px: float = DIAM_MEAN_PX
 
     @property
     def is_needed(self) -> bool:
@@ -63,9 +69,10 @@ class Scaling:
         """
         height, width = int(shape[0] * self.factor), int(shape[1] * self.factor)
         if min(height, width) < 1:
+            largest = max(1, int(min(shape) * self.model_px) - 1)  # one less: `factor` is rounded
             raise PlanError(
                 f"at the scale of the model the plane of {shape[0]} x {shape[1]} px is "
-                f"{height} x {width} px; pass a smaller --diameter"
+                f"{height} x {width} px; pass a --diameter of at most {largest}"
             )
         return height, width
 
@@ -83,13 +90,19 @@ def choose_scaling(diameter: float | None, model: Diameters) -> Scaling:
 
     Raises
     ------
-    PlanError : not above 0
+    PlanError : not above 0, or so small that the plane would be enlarged too much
     """
-    if diameter is None:
-        return Scaling(model.mean_px / model.labels_px)
-    if not diameter > 0:
+    mean_px = float(model.mean_px)
+    cells_px = model.labels_px if diameter is None else diameter
+    if diameter is not None and not diameter > 0:
         raise PlanError(f"--diameter is {diameter:g}; pass pixels above 0, or leave it out")
-    return Scaling(model.mean_px / diameter)
+    if not mean_px <= LARGEST_FACTOR * float(cells_px):
+        least = math.ceil(100 * mean_px / LARGEST_FACTOR) / 100
+        raise PlanError(
+            f"cells of {cells_px:g} px are more than {LARGEST_FACTOR} times smaller than the "
+            f"model's, {mean_px:g} px; pass a --diameter of at least {least}"
+        )
+    return Scaling(model.mean_px / cells_px, mean_px)
 
 
 @dataclass(frozen=True)
