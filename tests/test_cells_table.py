@@ -1,5 +1,6 @@
 """One row for each cell: equal to scikit-image on the whole plane, whatever the windows."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,11 @@ def test_an_id_without_pixels_gets_no_row(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written_to_is_refused_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
-    with pytest.raises(RunError, match="cannot be written to; choose another directory"):
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(
+        RunError, match=r"cannot be written to \(Read-only .*\); choose another dir"
+    ):
         check_table_path(tmp_path / "cells.csv", tmp_path / "labels.ome.tif", False)

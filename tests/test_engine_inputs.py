@@ -17,7 +17,7 @@ from tbscale.engine.projection import Workload
 from tbscale.engine.rescale import Scaling
 from tbscale.engine.segmentation import segment
 from tbscale.engine.weights import embedded_weights
-from tbscale.errors import ImageError, WeightsError
+from tbscale.errors import ImageError, RunError, WeightsError
 from tbscale.images.labels_out import writer as writing
 from tbscale.images.labels_out.writer import open_label_writer
 from tbscale.images.plane import ArrayPlane
@@ -101,7 +101,7 @@ def test_a_place_without_permission_is_one_sentence(monkeypatch, capsys):
 @pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may write everywhere")
 def test_labels_in_a_folder_without_permission_are_refused_before_any_work(folder):
     (folder / "closed").mkdir(mode=0o500)
-    with pytest.raises(ImageError, match="closed cannot be written to"):
+    with pytest.raises(RunError, match="closed cannot be written to"):
         segment(request(folder, "closed/labels.ome.tif"), make_network=climber)
 
 

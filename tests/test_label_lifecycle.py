@@ -9,6 +9,9 @@ from label_files import ALL, NAMES, cells, read_levels
 
 from tbscale.errors import ImageError, RunError
 from tbscale.images.labels_out import open_label_writer, partial_path
+from tbscale.images.labels_out.disk import check_folder
+
+NO_PLACE = Path("/proc")
 
 
 def write_and_fail(path: Path, labels: np.ndarray, rows: slice, resume: bool) -> None:
@@ -116,7 +119,6 @@ def test_a_finished_writer_is_finished(tmp_path: Path) -> None:
     [
         ("labels.png", (20, 20), 64, "end it in .ome.zarr or .ome.tif"),
         ("labels", (20, 20), 64, "no extension"),
-        ("no/such/labels.zarr", (20, 20), 64, "no directory"),
         ("labels.zarr", (0, 20), 64, "at least one pixel"),
         ("labels.zarr", (20, 20), 40, "multiple of 16"),
     ],
@@ -127,6 +129,17 @@ def test_a_bad_request_is_refused(
     with pytest.raises(ImageError, match=words):
         open_label_writer(tmp_path / name, shape, chunk_px=chunk_px)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_no_file_is_refused_before_any_work(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"there is no directory .*no.such; make it first"):
+        open_label_writer(tmp_path / "no" / "such" / "labels.zarr", (20, 20))
+    check_folder(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    if not NO_PLACE.is_dir():
+        pytest.skip("only Linux has a folder that refuses the administrator too")
+    with pytest.raises(RunError, match=r"^/proc cannot be written to \(.+\); choose another direc"):
+        open_label_writer(NO_PLACE / "labels.ome.tif", (20, 20))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The report: one page that asks for nothing, made from what labels say of themselves."""
 
+import errno
 import re
 import tracemalloc
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 
 from tbscale.cli import app
 from tbscale.engine.table.measure import measure_shapes
-from tbscale.errors import ImageError
+from tbscale.errors import ImageError, RunError
 from tbscale.images.labels_out import open_label_writer
 from tbscale.images.plane import ArrayPlane
 from tbscale.report.page import check_report_path, default_path, write_report
@@ -122,15 +123,21 @@ def test_no_cells_make_a_page_too(tmp_path: Path) -> None:
     assert "no cells" in text
 
 
+def refuse(**_: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
 def test_what_cannot_be_reported_is_one_sentence(tmp_path: Path) -> None:
     labels = write_pair(tmp_path)
     with pytest.raises(ImageError, match=r"end it in \.html"):
         check_report_path(tmp_path / "page.pdf")
-    with pytest.raises(ImageError, match="there is no directory"):
+    with pytest.raises(RunError, match="there is no directory"):
         check_report_path(tmp_path / "none" / "page.html")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.access", lambda path, mode: path != tmp_path)
-        with pytest.raises(ImageError, match="cannot be written to; choose another directory"):
+        patch.setattr("tempfile.TemporaryFile", refuse)
+        with pytest.raises(
+            RunError, match=r"cannot be written to \(Read-only .*\); choose another"
+        ):
             check_report_path(tmp_path / "page.html")
     with pytest.raises(ImageError, match="does not say what made it"):
         write_report(tmp_path / "tissue.ome.tif", tmp_path / "page.html")

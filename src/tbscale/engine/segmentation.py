@@ -34,7 +34,7 @@ from tbscale.engine.table.task import Measured, drop_table, write_table
 from tbscale.engine.weights import Weights, resolve_model
 from tbscale.engine.workdir import WorkDir, started_core_px, workdir_path
 from tbscale.images.fingerprint import fingerprint
-from tbscale.images.labels_out.spool import told_if_full
+from tbscale.images.labels_out.disk import told_if_full
 from tbscale.images.labels_out.writer import LabelWriter, open_label_writer
 from tbscale.images.open import open_image
 from tbscale.images.plane import Plane

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from tbscale.book import formats
 from tbscale.book.drawing import Drawing
 from tbscale.errors import ImageError
+from tbscale.images.labels_out.disk import check_folder
 from tbscale.report import figures
 from tbscale.report.crops import Crop, draw_crops
 from tbscale.report.source import Source, open_source
@@ -41,16 +41,14 @@ def check_report_path(path: Path) -> None:
 
     Raises
     ------
-    ImageError : another extension, a directory, no directory to write to, or a read-only one
+    ImageError : another extension, or a directory
+    RunError : no directory to write to, or one that takes no file
     """
     if path.suffix.lower() != ENDING:
         raise ImageError(f"{path} has no extension of a page; end it in .html")
     if path.is_dir():
         raise ImageError(f"{path} is a directory; pass the name of a file")
-    if not path.parent.is_dir():
-        raise ImageError(f"there is no directory {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise ImageError(f"{path.parent} cannot be written to; choose another directory")
+    check_folder(path.parent)
 
 
 def write_report(labels: Path, path: Path, image: Path | None = None) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from tbscale.errors import RunError
 from tbscale.images.image import Channel
-from tbscale.images.labels_out.spool import told_if_full
+from tbscale.images.labels_out.disk import check_folder, told_if_full
 
 # the names that MCMICRO's quantification gives, and after them what it has no name for
 ID, CENTROID_X, CENTROID_Y, AREA = "CellID", "X_centroid", "Y_centroid", "Area"
@@ -37,15 +36,12 @@ def check_table_path(path: Path, out: Path, may_exist: bool) -> None:
 
     Raises
     ------
-    RunError : an unknown extension, no such directory or a read-only one, a `path` that
+    RunError : an unknown extension, no such directory or one that takes no file, a `path` that
         exists or is `out`
     """
     if path.suffix.lower() not in ENDINGS:
         raise RunError(f"{path} has no extension of a table; end it in .csv or .parquet")
-    if not path.parent.is_dir():
-        raise RunError(f"there is no directory {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise RunError(f"{path.parent} cannot be written to; choose another directory")
+    check_folder(path.parent)
     if path.resolve() == out.resolve():
         raise RunError(f"{path} is to hold both labels and cells; pass two names")
     if path.exists() and not may_exist:

@@ -34,7 +34,7 @@ from tbscale.engine.table.measure import (
 )
 from tbscale.errors import RunError
 from tbscale.images.image import Channel
-from tbscale.images.labels_out.spool import told_if_full
+from tbscale.images.labels_out.disk import told_if_full
 from tbscale.images.plane import Plane
 from tbscale.steps import StepClock
 

@@ -6,11 +6,8 @@ all writes, because two blocks may meet in one chunk and a chunk is read, change
 
 from __future__ import annotations
 
-import errno
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
-from tbscale.errors import ImageError, RunError
+from tbscale.errors import ImageError
 from tbscale.images.labels_out.chunks import (
     LITTER,
     Corner,
@@ -31,24 +28,9 @@ from tbscale.images.labels_out.chunks import (
     halved,
     is_within,
 )
+from tbscale.images.labels_out.disk import told_if_full
 from tbscale.images.plane import region_bounds
 from tbscale.images.workers import each
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-
-@contextmanager
-def told_if_full(path: Path) -> Iterator[None]:
-    """Turn a full disk into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise RunError(
-            f"no room is left on the disk of {path.parent}; free some and run the same command "
-            "again"
-        ) from error
 
 
 class LabelSpool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
 from tbscale.images.labels_out.chunks import Labels
+from tbscale.images.labels_out.disk import check_folder, told_if_full
 from tbscale.images.labels_out.ome_tiff import stream_ome_tiff
 from tbscale.images.labels_out.ome_zarr import write_metadata
-from tbscale.images.labels_out.spool import LabelSpool, told_if_full
+from tbscale.images.labels_out.spool import LabelSpool
 
 ZARR_ENDINGS = (".zarr",)  # .ome.zarr too
 TIFF_ENDINGS = (".tif", ".tiff")  # .ome.tif and .ome.tiff too
@@ -51,7 +51,8 @@ def open_label_writer(
 
     Raises
     ------
-    ImageError : an unknown extension, a `path` that exists, no such directory, a bad size
+    ImageError : an unknown extension, a `path` that exists, a bad size
+    RunError : no such directory, or one that takes no file
     """
     path = Path(path)
     check_label_path(path, overwrite)
@@ -68,16 +69,14 @@ def check_label_path(path: Path, overwrite: bool = False) -> None:
 
     Raises
     ------
-    ImageError : an unknown extension, no such directory, a `path` that exists
+    ImageError : an unknown extension, a `path` that exists
+    RunError : no such directory, or one that takes no file
     """
     if not path.name.lower().endswith(ZARR_ENDINGS + TIFF_ENDINGS):
         raise ImageError(
             f"{path} has no extension of a label file; end it in .ome.zarr or .ome.tif"
         )
-    if not path.parent.is_dir():
-        raise ImageError(f"there is no directory {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise ImageError(f"{path.parent} cannot be written to; choose another directory")
+    check_folder(path.parent)
     if not overwrite:
         _refuse_existing(path)
 
