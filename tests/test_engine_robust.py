@@ -16,7 +16,7 @@ import zarr.storage._local as local_store
 from fake_run import BENCH, SETTINGS, SHAPE, broken, climber, request
 
 from tbscale.cli import main
-from tbscale.engine import packed, scratch
+from tbscale.engine import packed, scratch, segmentation
 from tbscale.engine.cells import Rules
 from tbscale.engine.segmentation import segment
 from tbscale.engine.weights import Weights, embedded_weights
@@ -280,6 +280,40 @@ def stop(*_, **__):
 def dark(weights, device):
     """A network that finds nothing."""
     return lambda tiles: np.full((len(tiles), 3, *tiles.shape[2:]), -9, np.float32)
+
+
+def test_labels_that_appear_while_a_run_prepares_are_left_alone(folder, monkeypatch):
+    """The second of two runs has looked for the labels before the first one finishes."""
+    prepare = segmentation.prepare
+
+    def late(asked, *rest):
+        job = prepare(asked, *rest)
+        monkeypatch.setattr(segmentation, "prepare", prepare)
+        segment(asked, make_network=climber)
+        return job
+
+    monkeypatch.setattr(segmentation, "prepare", late)
+    with pytest.raises(ImageError, match=r"labels\.ome\.tif exists"):
+        segment(request(folder, cells=folder / "cells.csv"), make_network=broken)
+    assert sorted(p.name for p in folder.iterdir()) == ["cells.csv", "image.tif", "labels.ome.tif"]
+
+
+def test_a_lock_that_cannot_be_had_is_one_sentence(folder, monkeypatch):
+    (folder / ".labels.ome.tif.tbscale.lock").mkdir()
+    with pytest.raises(
+        RunError, match=r"lock cannot be made \(Is a directory\); choose another output$"
+    ):
+        segment(request(folder), make_network=broken)
+
+    def none_here(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none_here)
+    with pytest.raises(
+        RunError, match=r"cannot be locked \(No locks available\); choose another output$"
+    ):
+        segment(request(folder, "other.ome.tif"), make_network=broken)
+    assert not list(folder.glob(".other*"))
 
 
 def test_what_is_left_beside_complete_labels_is_named(folder):

@@ -92,6 +92,19 @@ def network_of(request: Request, weights: Weights, make_network: MakeNetwork | N
 
 def check_request(request: Request) -> None:
     """Refuse what cannot be run or written, before any work is done."""
+    check_outputs(request)
+    check_device(request.device)
+    choose_kernels(request.settings.plain)
+    check_numbers(request.settings, request.diameter)
+
+
+def check_outputs(request: Request) -> None:
+    """Refuse labels and a table that cannot be written, or are there already.
+
+    Raises
+    ------
+    ImageError, RunError : see `check_label_path` and `check_cells`; or scratch beside labels
+    """
     left = workdir_path(request.out)
     if request.out.exists() and left.is_dir():  # killed after the labels got their name
         raise RunError(
@@ -99,9 +112,6 @@ def check_request(request: Request) -> None:
             "that, or both to segment again"
         )
     check_label_path(request.out)
-    check_device(request.device)
-    choose_kernels(request.settings.plain)
-    check_numbers(request.settings, request.diameter)
     check_cells(request)
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tbscale.engine.progress import progress
 from tbscale.engine.request import (
     MakeNetwork,
     Request,
+    check_outputs,
     check_request,
     network_of,
     open_measured,
@@ -97,11 +99,11 @@ def segment(
     clock = StepClock()
     check_request(request)
     job = prepare(request, restart, make_network)
-    folder = workdir_path(job.request.out)
+    folder, check = workdir_path(request.out), partial(check_outputs, request)
     with (
         told_if_full(request.out),
         PeakSampler(clock) as peaks,
-        WorkDir(folder, job.identity, restart, drop_table) as work,
+        WorkDir(folder, job.identity, restart, drop_table, check) as work,
     ):
         labels, resumed = run_steps(job, work.path, clock)
 

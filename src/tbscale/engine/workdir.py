@@ -43,10 +43,11 @@ class WorkDir:
     restart : drop what an earlier run left
     drop_outputs : called with `path` before that is dropped: removes what the earlier run wrote
         elsewhere, which its scratch alone tells
+    check : called when the lock is held: refuses what another run has made until then
 
     Raises
     ------
-    RunError : another process works here, or an earlier run was another one
+    RunError : another process works here, an earlier run was another one, or no lock can be had
     """
 
     def __init__(
@@ -55,21 +56,22 @@ class WorkDir:
         identity: dict[str, Any],
         restart: bool,
         drop_outputs: Callable[[Path], None] = lambda _: None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = path
         self._drop_outputs = drop_outputs
+        self._check = check
         self._identity = identity
         self._restart = restart
         self._lock: IO[str] | None = None
 
     def __enter__(self) -> WorkDir:
-        if not self.path.parent.is_dir():
-            raise RunError(f"there is no directory {self.path.parent}; make it first")
         self._lock = self._take_lock()
         try:
+            self._check()
             self._claim()
         except BaseException:
-            self._lock.close()
+            self._release()
             raise
         return self
 
@@ -90,20 +92,37 @@ class WorkDir:
 
     def _take_lock(self) -> IO[str]:
         while True:
-            lock = self._lock_path.open("w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                raise RunError(
-                    f"another run writes here ({self.path.name} is locked); wait for it, or "
-                    "choose another output"
-                ) from None
+            lock = self._open_lock()
             if self._lock_path.exists() and os.path.samestat(
                 self._lock_path.stat(), os.fstat(lock.fileno())
             ):
                 return lock
             lock.close()  # its last owner removed it in between; take the new one
+
+    def _open_lock(self) -> IO[str]:
+        """The file of the lock, made if missing, and locked."""
+        try:
+            lock = self._lock_path.open("w")
+        except OSError as error:
+            raise self._no_lock("made", error) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise RunError(
+                f"another run writes here ({self.path.name} is locked); wait for it, or "
+                "choose another output"
+            ) from None
+        except OSError as error:  # of a network's disk that knows no locks
+            lock.close()
+            self._lock_path.unlink(missing_ok=True)
+            raise self._no_lock("locked", error) from error
+        return lock
+
+    def _no_lock(self, done: str, error: OSError) -> RunError:
+        return RunError(
+            f"{self._lock_path} cannot be {done} ({error.strerror}); choose another output"
+        )
 
     def _compare(self, before: dict[str, Any]) -> None:
         names = sorted(before.keys() | self._identity.keys())
@@ -135,6 +154,11 @@ class WorkDir:
     ) -> None:
         if error is None:
             self.clear()
+        self._release()
+
+    def _release(self) -> None:
+        """Let go of the lock; its file stays with scratch alone."""
+        if not self.path.exists():
             self._lock_path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
