@@ -36,6 +36,10 @@ def test_a_pixel_that_is_no_number_is_refused_wherever_it_lies(tmp_path):
     tifffile.imwrite(tmp_path / "image.tif", pixels, tile=(64, 64))
     with pytest.raises(ImageError, match=r"rows 2048 to 2100 hold a pixel that is not a finite"):
         segment(request(tmp_path), make_network=climber)
+    assert [path.name for path in tmp_path.iterdir()] == ["image.tif"]
+    pixels[2050, 3] = 1
+    tifffile.imwrite(tmp_path / "image.tif", pixels, tile=(64, 64))
+    assert segment(request(tmp_path), make_network=climber).out.exists()
 
 
 def test_numbers_keep_the_gap_of_a_cell_that_was_overwritten_and_the_table_has_no_row(

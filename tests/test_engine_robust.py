@@ -282,6 +282,15 @@ def dark(weights, device):
     return lambda tiles: np.full((len(tiles), 3, *tiles.shape[2:]), -9, np.float32)
 
 
+def test_a_run_that_ends_before_it_has_stored_anything_leaves_nothing(folder):
+    def fails(weights, device):
+        return lambda tiles: stop()
+
+    with pytest.raises(KeyboardInterrupt):
+        segment(request(folder), make_network=fails)
+    assert [path.name for path in folder.iterdir()] == ["image.tif"]
+
+
 def test_labels_that_appear_while_a_run_prepares_are_left_alone(folder, monkeypatch):
     """The second of two runs has looked for the labels before the first one finishes."""
     prepare = segmentation.prepare

@@ -13,7 +13,6 @@ import tifffile
 import torch
 from cellpose.models import CellposeModel
 from cellpose.resnet_torch import CPnet
-from fake_run import broken
 from typer.testing import CliRunner
 
 from tbscale.cli import app
@@ -143,10 +142,12 @@ def test_a_killed_run_continues(weights, image, reference, tmp_path):
     np.testing.assert_array_equal(tifffile.imread(out), reference)
 
 
-def test_what_changed_is_named_and_refused(weights, image, tmp_path):
+def test_what_changed_is_named_and_refused(weights, image, tmp_path, monkeypatch):
     out = tmp_path / "labels.ome.tif"
-    with pytest.raises(RuntimeError):
-        segment(Request(image, out, model=weights, settings=LOOSE, core_px=64), False, broken)
+    with monkeypatch.context() as patch:
+        patch.setattr("tbscale.engine.segmentation.label_plane", None)
+        with pytest.raises(TypeError):
+            segment(Request(image, out, model=weights, settings=LOOSE, core_px=64))
     with pytest.raises(RunError, match=r"min_size was 5, is 15.*--restart"):
         segment(Request(image, out, model=weights, core_px=64))
     result = segment(Request(image, out, model=weights, core_px=64), restart=True)

@@ -24,6 +24,7 @@ from tbscale.images.compiled import compiled
 ROW_CHUNK_PX = 128
 COLUMN_CHUNK_PX = 1024
 LARGEST_SINK_CHUNK_PX = 512
+ROWS_DONE = "flow-rows.json"
 
 
 def sink_chunk_px(core_px: int) -> int:
@@ -42,6 +43,11 @@ def sink_chunk_px(core_px: int) -> int:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write JSON, complete or not at all."""
     write_whole(path, json.dumps(value).encode())
+
+
+def has_flow(folder: Path) -> bool:
+    """Whether a run has stored rows of flow in its scratch: what another can go on from."""
+    return (folder / ROWS_DONE).is_file()
 
 
 class Flows(Protocol):
@@ -82,7 +88,7 @@ class FlowStore:
 
     def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
         self._shape = shape
-        self._done_file = folder / "flow-rows.json"
+        self._done_file = folder / ROWS_DONE
         chunks = (min(ROW_CHUNK_PX, shape[0]), min(COLUMN_CHUNK_PX, shape[1]))
         self._flow = PackedStore(folder / "flow", shape, chunks, "float32")
         self._chunk_px = chunks

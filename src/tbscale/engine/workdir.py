@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tbscale.engine.scratch import write_json
+from tbscale.engine.scratch import has_flow, write_json
 from tbscale.errors import RunError
 
 IDENTITY = "run.json"
@@ -35,6 +35,9 @@ def started_core_px(path: Path) -> int | None:
 
 class WorkDir:
     """A locked folder for one run; use it in a `with`.
+
+    It stays after an error, for the same run to continue. Without a row of flow in it there is
+    nothing to continue, and a run with the mistake mended would be another one: then it goes too.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ class WorkDir:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is None or not has_flow(self.path):
             self.clear()
         self._release()
 
