@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -98,8 +100,8 @@ def test_same_seed_same_bytes_with_any_number_of_threads(written: Path, tmp_path
     for one, other in ((written, again), (labels_path(written), labels_path(again))):
         digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (one, other)]
         assert digests[0] == digests[1]
-    write_stand_in(StandIn(EXEMPLAR, 8, 1, CROP), again)
-    assert again.read_bytes() != written.read_bytes()
+    write_stand_in(StandIn(EXEMPLAR, 8, 1, CROP), tmp_path / "other.ome.tif")
+    assert (tmp_path / "other.ome.tif").read_bytes() != written.read_bytes()
 
 
 def test_fewer_channels_are_the_first_ones(written: Path, tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_a_negative_seed_is_refused() -> None:
 TINY = StandIn(EXEMPLAR, 0, 1, (slice(0, 50), slice(0, 50)))
 
 
-def test_a_foreign_file_is_not_replaced_but_a_stand_in_is(tmp_path: Path) -> None:
+def test_a_foreign_file_is_not_replaced_but_the_same_stand_in_is(tmp_path: Path) -> None:
     out = tmp_path / "mine.ome.tif"
     tifffile.imwrite(out, np.zeros((4, 4), np.uint16))
     before = out.read_bytes()
@@ -198,7 +200,29 @@ def test_a_foreign_file_is_not_replaced_but_a_stand_in_is(tmp_path: Path) -> Non
     assert out.read_bytes() == before
     out.unlink()
     write_stand_in(TINY, out)
+    before = out.read_bytes()
     write_stand_in(TINY, out)
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"channels": 2}, {"crop": (slice(9, 59), slice(0, 50))}]
+)
+def test_another_stand_in_is_not_replaced(change: dict[str, Any], tmp_path: Path) -> None:
+    what = replace(TINY, crop=(slice(0, 50), slice(9, 59)))
+    out = tmp_path / "mine.ome.tif"
+    write_stand_in(what, out)
+    before = out.read_bytes(), labels_path(out).read_bytes()
+    with pytest.raises(DatasetError, match="exists and is another stand-in; remove it, or pass"):
+        write_stand_in(replace(what, **change), out)
+    assert out.read_bytes() == before[0]
+    out.unlink()
+    if "channels" in change:  # the labels are the same
+        write_stand_in(replace(what, **change), out)
+    else:
+        with pytest.raises(DatasetError, match=r"mine-labels\.ome\.tif exists and is another"):
+            write_stand_in(replace(what, **change), out)
+    assert labels_path(out).read_bytes() == before[1]
 
 
 def test_a_broken_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

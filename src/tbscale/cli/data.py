@@ -118,7 +118,11 @@ class _Bars:
 def stand_in(
     name: Name,
     out: Annotated[
-        Path | None, typer.Option(help="OME-TIFF to write; by default NAME-stand-in.ome.tif, here.")
+        Path | None,
+        typer.Option(
+            help="OME-TIFF to write; by default NAME-stand-in.ome.tif, here. The same stand-in may "
+            "be there, no other file."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed is another piece of tissue.")] = 0,
     channels: Annotated[

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tbscale.errors import DatasetError
 from tbscale.images.datasets import Dataset
-from tbscale.images.standin.ometiff import Draw, Drawing, Progress, write_drawing
+from tbscale.images.standin.ometiff import Draw, Drawing, Progress, ome_xml, write_drawing
 from tbscale.images.standin.pyramid import halve_by_choice, halve_by_mean
 from tbscale.images.standin.stains import Stain, stain_of
 from tbscale.images.standin.tissue import TissueSpec, nuclei_count, render_channel, render_labels
@@ -164,17 +164,19 @@ def _describe(what: StandIn, kind: str) -> str:
     )
 
 
-def _refuse_to_replace(path: Path) -> None:
-    """A stand-in may be written again; nothing else is overwritten."""
+def _refuse_to_replace(path: Path, drawing: Drawing) -> None:
+    """The same stand-in may be written again; nothing else is overwritten."""
     if not path.exists():
         return
     try:
         with tifffile.TiffFile(path) as tif:
-            known = "stand-in of " in tif.pages.first.description
+            described = tif.pages.first.description
     except tifffile.TiffFileError:
-        known = False
-    if not known:
-        raise DatasetError(f"{path} exists and is no stand-in; remove it, or pass another --out")
+        described = ""
+    if described == ome_xml(drawing).decode():
+        return
+    what = "another stand-in" if "stand-in of " in described else "no stand-in"
+    raise DatasetError(f"{path} exists and is {what}; remove it, or pass another --out")
 
 
 def _clear_litter(path: Path) -> None:
@@ -220,7 +222,7 @@ def write_stand_in(
 
     Raises
     ------
-    DatasetError : the files cannot be written there, or others are there already
+    DatasetError : the files cannot be written there, or others are there already; the same may be
     """
     labels = labels_path(out)
     threads = workers or _cores()
@@ -231,8 +233,8 @@ def write_stand_in(
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder", str(out))
-        for path in (out, labels):
-            _refuse_to_replace(path)
+        for path, drawing in zip((out, labels), drawings, strict=True):
+            _refuse_to_replace(path, drawing)
             _clear_litter(path)
         nuclei_count(what.tissue)  # numbers the labels once, before the threads need them
         try:
