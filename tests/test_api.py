@@ -193,6 +193,25 @@ def test_a_wrong_option_is_one_sentence_and_status_2(
     assert not list(folder.glob("*wrong*"))
 
 
+@pytest.mark.parametrize("option", ["OUT", "--cells", "--report"])
+@pytest.mark.parametrize("how", ["--resume", "--restart", "--dry-run"])
+def test_a_file_that_is_there_is_not_replaced(
+    option: str, how: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    paths = {"OUT": "labels.ome.tif", "--cells": "cells.csv", "--report": "page.html"}
+    there = tmp_path / paths[option]
+    there.write_text("mine")
+    out, cells, page = (str(tmp_path / name) for name in paths.values())
+    words = ["tbscale", "segment", str(folder / "tissue.ome.tif"), out, how]
+    monkeypatch.setattr(sys, "argv", [*words, "--cells", cells, "--report", page])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert f"{there.name} exists; " in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_every_option_with_a_value_is_tried() -> None:
     options = {
         "--" + name.replace("_", "-")

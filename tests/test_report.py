@@ -21,7 +21,7 @@ from tbscale.engine.table.measure import measure_shapes
 from tbscale.errors import ImageError, RunError
 from tbscale.images.labels_out import open_label_writer
 from tbscale.images.plane import ArrayPlane
-from tbscale.report.page import check_report_path, default_path, write_report
+from tbscale.report.page import check_report_path, default_path, is_report, write_report
 from tbscale.report.source import open_source
 from tbscale.report.survey import (
     around,
@@ -111,6 +111,21 @@ def test_a_run_that_left_no_facts_is_said_so(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert shown.output.strip() == str(default_path(labels))
     assert "do not hold what their run took" in default_path(labels).read_text(encoding="utf-8")
+
+
+def test_a_page_is_made_again_and_another_file_is_not_replaced(tmp_path: Path) -> None:
+    labels = write_pair(tmp_path)
+    page, notes = default_path(labels), tmp_path / "notes.html"
+    notes.write_text("<p>mine</p>", encoding="utf-8")
+    for _ in range(2):
+        assert CliRunner().invoke(app, ["report", str(labels)]).exit_code == 0
+        assert is_report(page)
+        page.write_text(page.read_text("utf-8").replace("<h1>", "<h1>Old "), encoding="utf-8")
+    shown = CliRunner().invoke(app, ["report", str(labels), "--html", str(notes)])
+    assert "exists and is no page of tbscale; choose another name" in str(shown.exception)
+    assert notes.read_text("utf-8") == "<p>mine</p>"
+    with pytest.raises(ImageError, match=r"labels\.ome\.zarr\.html exists; choose another name"):
+        check_report_path(page)
 
 
 def test_no_cells_make_a_page_too(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def segment(
     """Segment one plane of an image; the labels equal those of Cellpose 3.1.1.3 on the whole plane.
 
     The work is done out of core, in bounded memory. Killed at any moment, the same call continues
-    where it was. Files appear under their names when they are complete.
+    where it was. Files appear under their names when they are complete, and replace none.
 
     Parameters
     ----------

@@ -16,15 +16,19 @@ def add_to(app: typer.Typer) -> None:
 def make_report(
     labels: Annotated[Path, typer.Argument(metavar="OUT", help="Labels of `tbscale segment`.")],
     html: Annotated[
-        Path | None, typer.Option("--html", help="The page; by default OUT with .html behind.")
+        Path | None,
+        typer.Option(
+            "--html",
+            help="The page; by default OUT with .html behind. A page of tbscale that is there is "
+            "replaced, any other file is not.",
+        ),
     ] = None,
     image: Annotated[
         Path | None, typer.Option(help="The image; by default its name, beside OUT or here.")
     ] = None,
 ) -> None:
     """Make one self-contained page: overview, crops, distributions, time and memory, parameters."""
-    from tbscale.report.page import check_report_path, default_path, write_report
+    from tbscale.report.page import default_path, write_report
 
     path = html or default_path(labels)
-    check_report_path(path)
-    typer.echo(str(write_report(labels, path, image)))
+    typer.echo(str(write_report(labels, path, image, may_replace=True)))

@@ -77,7 +77,8 @@ def run_segment(
 ) -> None:
     """Segment one plane; the labels equal those of Cellpose 3.1.1.3 on the whole plane (CPU).
 
-    Killed at any moment, the same command continues. The output appears when it is complete.
+    Killed at any moment, the same command continues. The output appears when it is complete, and
+    replaces no file: labels, table and page must not be there yet.
     """
     options = dict(locals())
     del options["restart"], options["dry_run"]

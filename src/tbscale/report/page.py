@@ -20,6 +20,8 @@ from tbscale.report.source import Source, open_source
 from tbscale.report.survey import OVERVIEW_PX, Survey, choose_places, survey
 
 ENDING = ".html"
+GENERATOR = '<meta name="generator" content="tbscale report">'
+HEAD_BYTES = 1024  # of a page; its generator stands in the first hundred
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,16 @@ def default_path(labels: Path) -> Path:
     return labels.with_name(labels.name + ENDING)
 
 
-def check_report_path(path: Path) -> None:
-    """Refuse a path that a report cannot be written to. A report that exists is replaced.
+def check_report_path(path: Path, may_replace: bool = False) -> None:
+    """Refuse a path that a report cannot be written to, or that holds another file.
+
+    Parameters
+    ----------
+    may_replace : a page that was made here before is no other file
 
     Raises
     ------
-    ImageError : another extension, or a directory
+    ImageError : another extension, a directory, or a file that is not to be replaced
     RunError : no directory to write to, or one that takes no file
     """
     if path.suffix.lower() != ENDING:
@@ -49,9 +55,20 @@ def check_report_path(path: Path) -> None:
     if path.is_dir():
         raise ImageError(f"{path} is a directory; pass the name of a file")
     check_folder(path.parent)
+    if path.exists() and not (may_replace and is_report(path)):
+        found = "exists and is no page of tbscale" if may_replace else "exists"
+        raise ImageError(f"{path} {found}; choose another name, or remove it")
 
 
-def write_report(labels: Path, path: Path, image: Path | None = None) -> Path:
+def is_report(path: Path) -> bool:
+    """Whether a file is a page that was made here."""
+    with path.open("rb") as stream:
+        return GENERATOR.encode() in stream.read(HEAD_BYTES)
+
+
+def write_report(
+    labels: Path, path: Path, image: Path | None = None, may_replace: bool = False
+) -> Path:
     """Make the page of a label file; it appears when it is complete.
 
     Memory: `TABLE_BYTES_PER_CELL` for each cell, a few windows, and `REPORT_BYTES` (see
@@ -62,11 +79,13 @@ def write_report(labels: Path, path: Path, image: Path | None = None) -> Path:
     labels : of `tbscale segment`
     path : .html
     image : that was segmented; None looks for its name beside the labels and here
+    may_replace : see `check_report_path`
 
     Raises
     ------
-    ImageError : the labels or the image cannot be used
+    ImageError, RunError : the labels, the image or the path cannot be used
     """
+    check_report_path(path, may_replace)
     source = open_source(labels, image, OVERVIEW_PX)
     html = render(source, survey(source))
     partial = path.with_name(f".{path.name}.partial")
@@ -92,6 +111,7 @@ def render(source: Source, found: Survey) -> str:
     )
     return environment.get_template("report.html.jinja").render(
         source=source,
+        generator=GENERATOR,
         style=files("tbscale.report").joinpath("templates", "report.css").read_text("utf-8"),
         figures=figures_of(source, found, places, run),
         crops=[crop_facts(crop) for crop in crops],
