@@ -61,6 +61,15 @@ def test_the_two_commands_are_said_and_exist() -> None:
         assert re.search(rf"^{command}:", makefile, re.M)
 
 
+def test_help_names_every_target_and_the_readme_the_environment() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
+    assert phony is not None
+    said = re.findall(r"make ([a-z0-9-]+)", "".join(re.findall(r"^\t@echo '.*'$", makefile, re.M)))
+    assert sorted(said) == sorted(set(phony[1].split()) - {"help"})
+    assert "`make env`" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_ci_runs_the_readme_test_command_and_every_check() -> None:
     run = ROOT / ".ci" / "run"
     assert run.stat().st_mode & stat.S_IXUSR
