@@ -1,16 +1,21 @@
 """A record says whether the code that made it is still the code that is here."""
 
+import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from book_entry import an_entry
+from tiny import write_tiny
 
 from tbscale.bench import software
 from tbscale.bench.software import changed_since
 from tbscale.book import freshness
 from tbscale.book.context import PageContext
 from tbscale.book.shelf import Entry, make_shelf
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def git(root: Path, *words: str) -> str:
@@ -52,6 +57,9 @@ def made_by(engine: str, made: str | None) -> Entry:
         ("stock", "src/tbscale/images/labels_out/chunks.py"),
         ("stock", "src/tbscale/images/standin/tissue.py"),
         ("stock", "src/tbscale/engine/run.py"),
+        ("stock", "src/tbscale/images/describe.py"),
+        ("tbscale", "src/tbscale/engine/request.py"),
+        ("tbscale", "src/tbscale/engine/workdir.py"),
         ("tbscale", "src/tbscale/engine/table/measure.py"),
         ("tbscale", "src/tbscale/engine/training/loop.py"),
         ("tbscale", "src/tbscale/engine/workload/network_candidates.py"),
@@ -91,6 +99,39 @@ def test_code_that_an_experiment_runs_ages_it(
     first = commit(root, "src/tbscale/images/plane.py", "1")
     commit(root, path, "2")
     assert freshness.age_in_words(an_entry(without_passes)) == (freshness.OLDER if ages else "")
+
+
+# runs a profile's job and prints the files of which a function ran; bodies of classes are none
+TRACED = """
+import inspect, json, sys, threading
+ran = set()
+def note(frame, event, arg):
+    if event == "call" and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        ran.add(frame.f_code.co_filename)
+threading.setprofile(note)
+sys.setprofile(note)
+from tbscale.engine.workload.job import Job
+from tbscale.engine.workload.run import run_job
+for engine in ("stock", "tbscale", "tbscale-fast"):
+    run_job(Job(engine, sys.argv[1], channel=0, model="embedded", warm_ups=0, repeats=1))
+sys.setprofile(None)
+print(json.dumps(sorted(ran)))
+"""
+
+
+def test_a_profile_runs_no_function_of_what_does_not_age_it(tmp_path: Path) -> None:
+    image = write_tiny(tmp_path / "tissue.ome.tif", 96)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TRACED, str(image)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    ran = json.loads(done.stdout.splitlines()[-1])
+    for path in ("engine/measured.py", "engine/stock.py", "engine/segmentation.py"):
+        assert any(file.endswith(f"src/tbscale/{path}") for file in ran), "it would see one"
+    for one in (*freshness.APART, freshness.TABLES):
+        path = one.removeprefix(":(exclude)")
+        assert (ROOT / path).exists()
+        assert [file for file in ran if f"/{path}" in file] == []
 
 
 def test_a_change_of_the_engine_ages_its_records_and_not_the_references(root: Path) -> None:

@@ -11,9 +11,16 @@ from tbscale.book.shelf import Entry
 
 # what reads images, and not what writes labels
 READING = ("src/tbscale/images", ":(exclude)src/tbscale/images/labels_out")
-# of no profile's cost: experiments on parts, whose records are their own, and training
+# of no profile's cost, because it runs none of their functions: what a request of `tbscale segment`
+# is checked and locked by, experiments on parts, whose records are their own, and training
 APART = (
+    ":(exclude)src/tbscale/images/describe.py",
+    ":(exclude)src/tbscale/images/fetch.py",
     ":(exclude)src/tbscale/images/standin",
+    ":(exclude)src/tbscale/engine/check.py",
+    ":(exclude)src/tbscale/engine/estimate.py",
+    ":(exclude)src/tbscale/engine/request.py",
+    ":(exclude)src/tbscale/engine/workdir.py",
     ":(exclude)src/tbscale/engine/workload/file_speeds.py",
     ":(exclude)src/tbscale/engine/workload/network_candidates.py",
     ":(exclude)src/tbscale/engine/training",
