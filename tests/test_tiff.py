@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tbscale.errors import ImageError
+from tbscale.images.file_bytes import FileBytes
 from tbscale.images.image import Image
 from tbscale.images.open import open_image, open_plane
 from tbscale.images.plane import Plane
 from tbscale.images.tiff_chunks import decode_direct, is_direct
-from tbscale.images.tiff_pages import FileBytes
 
 ALL = slice(None)
 

@@ -20,12 +20,12 @@ import tifffile
 
 from tbscale.errors import ImageError
 from tbscale.images.damage import one_line
+from tbscale.images.file_bytes import FileBytes
 from tbscale.images.image import Image, Level
 from tbscale.images.plane import Plane
 from tbscale.images.tiff_metadata import describe_series
 from tbscale.images.tiff_pages import (
     DecodedPlane,
-    FileBytes,
     Layout,
     RawPlane,
     codec_name,

@@ -7,14 +7,10 @@ imagecodecs. Source: TIFF 6.0, Adobe 1992; BigTIFF.
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,55 +19,12 @@ from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
 from tbscale.images.damage import one_line
+from tbscale.images.file_bytes import FileBytes
 from tbscale.images.plane import ByteCount, region_bounds
 from tbscale.images.tiff_chunks import decode_any, decode_direct, is_direct
 from tbscale.images.workers import each
 
 LARGEST_READ_BYTES = 2**22  # of rows at once, so that a large region is not held twice
-LARGEST_KEPT_BYTES = 2**22  # of what was read last, by each thread
-
-
-class FileBytes:
-    """A file, readable at any place from any thread; closed when no plane needs it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._fd = os.open(path, os.O_RDONLY)
-        self._size = os.fstat(self._fd).st_size
-        weakref.finalize(self, os.close, self._fd)
-
-    def read_at(self, offset: int, count: int) -> memoryview:
-        """Exactly `count` bytes from `offset`, in memory that the thread's next call overwrites.
-
-        Raises
-        ------
-        ImageError : the file ends before
-        """
-        if offset + count > self._size:
-            raise ImageError(
-                f"{self.path} is truncated or damaged: it asks for {count} bytes at byte {offset} "
-                f"and has {self._size}; copy the file again"
-            )
-        room = _room(count)
-        done = 0
-        while done < count:
-            part = os.preadv(self._fd, [room[done:]], offset + done)  # at most 2 GiB on Linux
-            if not part:
-                raise ImageError(f"{self.path} shrank while it was read; copy the file again")
-            done += part
-        return room
-
-
-_here = threading.local()  # has `room`, bytes: new memory for every chunk costs page faults
-
-
-def _room(count: int) -> memoryview:
-    """Memory for `count` bytes, the same for every call of a thread."""
-    found: bytearray | None = getattr(_here, "room", None)
-    if found is None or len(found) < count:
-        found = bytearray(count)
-        _here.room = found if count <= LARGEST_KEPT_BYTES else None
-    return memoryview(found)[:count]
 
 
 @dataclass(frozen=True)
