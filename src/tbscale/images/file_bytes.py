@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from pathlib import Path
 
 from tbscale.errors import ImageError
+from tbscale.images.thread_room import ThreadRoom
 
-LARGEST_KEPT_BYTES = 2**22  # of what was read last, by each thread
+_room = ThreadRoom(2**22)
 
 
 class FileBytes:
@@ -33,7 +33,7 @@ class FileBytes:
                 f"{self.path} is truncated or damaged: it asks for {count} bytes at byte {offset} "
                 f"and has {self._size}; copy the file again"
             )
-        room = _room(count)
+        room = _room.take(count)
         done = 0
         while done < count:
             part = os.preadv(self._fd, [room[done:]], offset + done)  # at most 2 GiB on Linux
@@ -41,15 +41,3 @@ class FileBytes:
                 raise ImageError(f"{self.path} shrank while it was read; copy the file again")
             done += part
         return room
-
-
-_here = threading.local()  # has `room`, bytes: new memory for every chunk costs page faults
-
-
-def _room(count: int) -> memoryview:
-    """Memory for `count` bytes, the same for every call of a thread."""
-    found: bytearray | None = getattr(_here, "room", None)
-    if found is None or len(found) < count:
-        found = bytearray(count)
-        _here.room = found if count <= LARGEST_KEPT_BYTES else None
-    return memoryview(found)[:count]

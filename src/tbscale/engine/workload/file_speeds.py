@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.labels_out.writer import open_label_writer
 from tbscale.images.open import open_plane
 from tbscale.images.plane import ArrayPlane, Plane
+from tbscale.images.thread_room import ThreadRoom
 from tbscale.images.tiff_chunks import decode_into, is_direct
 from tbscale.images.workers import each
 from tbscale.steps import StepClock
@@ -49,6 +49,7 @@ Job = Callable[[], object]
 ROWS_AT_ONCE = 64  # as the engine reads
 CORE_PX = 2048  # as the engine writes
 CHUNK_PX = 1024
+CODEC_ROOM_BYTES = 2**30  # whatever a chunk takes
 SHUFFLED = "blosc-zstd"
 CODECS = ("none", "zstd-1", "zstd-3", "deflate-6", "blosc-lz4", SHUFFLED)
 
@@ -104,7 +105,7 @@ class Bench:
 
         def decode(index: int) -> None:
             if is_direct(page):
-                decode_into(page, raw[index], _pixels(page))
+                decode_into(page, raw[index], _decoded.array(page.chunks[:2], page.dtype))
             else:
                 page.decode(raw[index], index)
 
@@ -153,24 +154,13 @@ class _InMemory:
         return self.labels[y, x]
 
 
-# has `room` and `pixels`: a codec alone needs no new memory for every chunk
-_here = threading.local()
+_decoded = ThreadRoom(CODEC_ROOM_BYTES)  # a codec alone needs no new memory for every chunk
+_encoded = ThreadRoom(CODEC_ROOM_BYTES)
 
 
-def _pixels(page: tifffile.TiffPage) -> NDArray[Any]:
-    """Memory for a decoded chunk of a page, the same for every call of a thread."""
-    found: NDArray[Any] | None = getattr(_here, "pixels", None)
-    if found is None:
-        found = _here.pixels = np.empty(page.chunks[:2], page.dtype)
-    return found
-
-
-def _room(chunk: Labels) -> bytearray:
-    """Memory for the code of a chunk, the same for every call of a thread."""
-    found: bytearray | None = getattr(_here, "room", None)
-    if found is None or len(found) < 2 * chunk.nbytes:
-        found = _here.room = bytearray(2 * chunk.nbytes)
-    return found
+def _room(chunk: Labels) -> Any:
+    """Memory for the code of a chunk."""
+    return _encoded.take(2 * chunk.nbytes)
 
 
 def _zstd(chunk: Labels) -> int:

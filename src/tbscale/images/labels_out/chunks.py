@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from tbscale.errors import ImageError
+from tbscale.images.thread_room import ThreadRoom
 
 Labels = NDArray[np.uint32]
 Region = tuple[slice, slice]
@@ -27,7 +28,12 @@ Corner = tuple[int, int]  # of a chunk: its row and column among the chunks
 LEVEL = 1
 # zeros alone take no more, in bytes and in a share of the chunk; labels may take as little
 ZEROS_BYTES, ZEROS_SHARE = 100, 1 / 5000
+LARGEST_KEPT_BYTES = 16 * 2**20
+CODE_SPARE_BYTES = 64 * 2**10  # a code may be this much longer than a chunk of the largest kept
 LITTER = ".partial"  # of a chunk that was being written when its process was killed
+
+_scratch = ThreadRoom(LARGEST_KEPT_BYTES)  # one chunk for each thread, and its code
+_code = ThreadRoom(LARGEST_KEPT_BYTES + CODE_SPARE_BYTES)
 
 
 class LabelChunks:
@@ -103,7 +109,7 @@ class LabelChunks:
     def read(self, y: slice, x: slice) -> Labels:
         """The labels of a region, which must lie inside the plane."""
         out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
-        chunk = _scratch(self.chunks)
+        chunk: Labels = _scratch.array(self.chunks, np.uint32)
         for rows, columns in self.pieces(y, x):
             if self._load(self._path(rows, columns), chunk):
                 inside = self._inside(rows, columns)
@@ -113,7 +119,7 @@ class LabelChunks:
     def read_halved(self, y: slice, x: slice) -> Labels:
         """Every second pixel of the level, from the first on: a region of the level below."""
         out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
-        chunk = _scratch(self.chunks)
+        chunk: Labels = _scratch.array(self.chunks, np.uint32)
         height, width = self.shape
         for rows, columns in self.pieces(doubled(y, height), doubled(x, width)):
             if self._load(self._path(rows, columns), chunk):
@@ -129,7 +135,7 @@ class LabelChunks:
         keep : leave the pixels where `new` is 0
         """
         inside, path = self._inside(rows, columns), self._path(rows, columns)
-        chunk = _scratch(self.chunks)
+        chunk: Labels = _scratch.array(self.chunks, np.uint32)
         if (new.shape != self.chunks or keep) and not self._load(path, chunk):
             chunk[:] = 0
         np.copyto(chunk[inside], new, where=(new != 0) if keep else True)
@@ -180,31 +186,11 @@ class LabelChunks:
             raise
 
 
-_here = threading.local()  # has `scratch` and `code`, one chunk each for each thread
-LARGEST_KEPT_BYTES = 16 * 2**20
-CODE_SPARE_BYTES = 64 * 2**10  # a code may be this much longer than a chunk of the largest kept
-
-
 def _encode(chunk: Labels) -> memoryview:
-    """The code of a chunk, in memory that the thread's next call overwrites.
-
-    New memory for every code would cost several times what labels take to encode.
-    """
+    """The code of a chunk, in memory that the thread's next call overwrites."""
     raw: Any = chunk.data.cast("B")  # any buffer will do, though the stubs ask for bytes
-    found: bytearray | None = getattr(_here, "code", None)
-    if found is None or len(found) < chunk.nbytes + CODE_SPARE_BYTES:
-        found = bytearray(chunk.nbytes + CODE_SPARE_BYTES)
-        _here.code = found if chunk.nbytes <= LARGEST_KEPT_BYTES else None
-    return memoryview(imagecodecs.zstd_encode(raw, LEVEL, out=found))
-
-
-def _scratch(shape: tuple[int, int]) -> Labels:
-    """Room for one chunk, the same for every call of a thread: new memory costs page faults."""
-    found: Labels | None = getattr(_here, "scratch", None)
-    if found is None or found.shape != shape:
-        found = np.empty(shape, np.uint32)
-        _here.scratch = found if found.nbytes <= LARGEST_KEPT_BYTES else None
-    return found
+    out: Any = _code.take(chunk.nbytes + CODE_SPARE_BYTES)
+    return memoryview(imagecodecs.zstd_encode(raw, LEVEL, out=out))
 
 
 def within(span: slice, start: int) -> slice:
