@@ -140,7 +140,8 @@ def training_measures(facts: dict[str, Any]) -> list[Measure]:
     """What the training took and saw."""
     return [
         measure("training-time", "training", facts["wall_s"], "s", "local"),
-        measure("crops", "training", facts["settings"]["crops"]),
+        measure("crops", "training", facts["crops_done"]),
+        measure("crops-asked-for", "training", facts["settings"]["crops"]),
         measure("synthetic-images", "training", facts["synthetic_images"]),
         measure("real-images", "training", len(facts["real_training_images"])),
     ]
@@ -179,7 +180,11 @@ def main(arguments: list[str]) -> None:
         "experiment": "model-card",
         "dataset": collection(held_out),
         "engine": {"name": "stock", "versions": {"cellpose": version("cellpose")}},
-        "parameters": {"training_command": facts["command"], **facts["settings"]},
+        "parameters": {
+            "training_command": facts["command"],
+            "trained_on": facts["trained_on"],
+            **facts["settings"],
+        },
         "weights": {"name": weights.name, "sha256": weights.sha256},
         "machine": read_machine(Path.cwd(), before, read_load()).model_dump(mode="json"),
         "software": read_software(),

@@ -26,6 +26,25 @@ def test_a_crop_is_not_pooled_with_its_plane() -> None:
     ]
 
 
+def on_cuda(document: Json) -> None:
+    document["parameters"]["device"] = "cuda"
+    document["created"] = "2026-12-01"
+
+
+def test_a_gpu_has_rows_and_pages_of_its_own() -> None:
+    cpu, gpu = an_entry(), an_entry(on_cuda)
+    shelf = make_shelf([cpu, gpu])
+    assert [one.slug for one in shelf.profile_sets] == [
+        "exemplar-001-stand-in-stock",
+        "exemplar-001-stand-in-stock-cuda",
+    ]
+    assert shelf.profile("exemplar-001", "stock") is cpu
+    assert shelf.headline() == (cpu, gpu)
+    assert [one.ran for one in shelf.headline()] == ["stock", "stock on cuda"]
+    assert tables.grade_of(cpu) == "reference"
+    assert tables.grade_of(gpu) != "reference"
+
+
 def test_a_newer_record_replaces_the_older_of_the_same_machine() -> None:
     older = an_entry()
     newer = an_entry(lambda document: document.update(created="2026-12-01"))

@@ -64,7 +64,7 @@ QUANTITIES: dict[str, Quantity] = {
     "Repeat.peak_rss_bytes": _portable("bytes", "largest resident memory during the run"),
     "Repeat.rss_time_s": _local("s", "when resident memory was sampled"),
     "Repeat.rss_bytes": _portable("bytes", "resident memory, process and children"),
-    "Repeat.counts": _portable("count", "tiles, pixels, bytes read and the like"),
+    "Repeat.counts": _portable("count", "tiles, pixels, bytes read, bytes on a GPU and the like"),
     "ScaleneLine.line": _portable("index", "line in the file"),
     "ScaleneLine.python_share": _local("share", "time in the interpreter"),
     "ScaleneLine.native_share": _local("share", "time in compiled code"),

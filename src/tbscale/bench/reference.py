@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,11 @@ TRUTH = "true labels of the stand-in"
 DECISIVE = ("diameter", "flow_threshold", "cellprob_threshold", "min_size", "niter")
 
 
+def is_reference(engine: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether the labels of a record are what others are compared with: stock Cellpose on a CPU."""
+    return engine == REFERENCE_ENGINE and parameters.get("device", "cpu") == "cpu"
+
+
 def labels_file(sha256: str) -> Path:
     """Where labels are kept on this machine, by the checksum of their partition."""
     return cache_folder() / "labels" / f"{sha256}.tif"
@@ -40,13 +45,18 @@ def keep_labels(written: Path, sha256: str) -> Path:
 
 
 def find_reference(document: Json, records: Iterable[Record]) -> Record | None:
-    """The newest stock record of the same pixels, weights and decisive settings."""
-    if document["engine"]["name"] == REFERENCE_ENGINE or document["weights"] is None:
+    """The newest stock record of the same pixels, weights and decisive settings, on a CPU.
+
+    The stock engine itself is compared where it ran elsewhere: a GPU rounds otherwise.
+    """
+    if is_reference(document["engine"]["name"], document["parameters"]):
+        return None
+    if document["weights"] is None:
         return None
     same = [
         record
         for record in records
-        if record.engine.name == REFERENCE_ENGINE
+        if is_reference(record.engine.name, record.parameters)
         and record.result is not None
         and record.weights is not None
         and record.weights.sha256 == document["weights"]["sha256"]

@@ -16,6 +16,8 @@ PACKAGES = (
     "tbscale",
     "cellpose",
     "torch",
+    "nvidia-cudnn-cu13",
+    "nvidia-cublas",
     "numpy",
     "numba",
     "llvmlite",

@@ -22,7 +22,7 @@ def record_bibtex(entry: Entry, base_url: str = "") -> str:
     origin = "stand-in of " if record.dataset.origin == "stand-in" else ""
     title = f"{record.experiment} of {origin}{record.dataset.name}"
     if record.passes:  # an experiment sets several programs beside each other, or none
-        title += f", engine {record.engine.name}"
+        title += f", engine {entry.ran}"
     fields = {
         "author": AUTHOR,
         "title": f"{{{escape(title[0].upper() + title[1:])}}}",

@@ -46,7 +46,7 @@ def described(entry: Entry) -> str:
     """What was measured, for a caption: dataset, stand-in or real, engine."""
     data = entry.record.dataset
     origin = "stand-in of " if data.origin == "stand-in" else ""
-    return f"{origin}{data.name}, engine {entry.record.engine.name}"
+    return f"{origin}{data.name}, engine {entry.ran}"
 
 
 def steps_drawing(entry: Entry) -> Drawing:

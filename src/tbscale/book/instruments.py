@@ -29,7 +29,7 @@ def named(entry: Entry, root: str) -> list[str]:
     """The cells that say which measurement a row is of."""
     record = entry.record
     link = f"[{cell(record.dataset.name)}]({root}records/{entry.address}.md)"
-    return [link, cell(record.engine.name), cell(machine_text(record.machine))]
+    return [link, cell(entry.ran), cell(machine_text(record.machine))]
 
 
 NAMES = (text("image"), text("engine"), text("machine"))

@@ -27,7 +27,7 @@ def _row(entry: Entry, repository: Path) -> list[str]:
     name = cell(data.name) + (" (stand-in)" if data.origin == "stand-in" else "")
     path = entry.path.relative_to(repository).as_posix() if entry.path else ""
     where = [cell(machine_text(entry.record.machine)), f"[{entry.address}]({path})"]
-    return [name, entry.record.engine.name, *outcome_cells(entry), *where]
+    return [name, entry.ran, *outcome_cells(entry), *where]
 
 
 def with_headline(readme: str, headline: str) -> str:

@@ -14,7 +14,20 @@ from tbscale.bench.software import commits_before
 from tbscale.bench.statistics import Summary, step_summaries, wall_summary
 from tbscale.errors import RecordError
 
+CPU = "cpu"
 SHORT_ID = 12  # hex digits of a record's address; the page states all 64
+
+
+Crop = tuple[int, int, int, int]
+
+
+def engine_on(engine: str, device: str) -> str:
+    """An engine, and the device where it is no CPU.
+
+    >>> engine_on("stock", "cpu"), engine_on("stock", "cuda")
+    ('stock', 'stock on cuda')
+    """
+    return engine if device == CPU else f"{engine} on {device}"
 
 
 @dataclass(frozen=True)
@@ -57,8 +70,17 @@ class Entry:
     @property
     def variant(self) -> tuple[str, str, str, bool]:
         """What a newer record must share to replace this one: machine, model, device, place."""
-        device = str(self.record.parameters.get("device", "cpu"))
-        return (self.machine, self.model, device, self.published)
+        return (self.machine, self.model, self.device, self.published)
+
+    @property
+    def device(self) -> str:
+        """Where the network ran: cpu, cuda or mps."""
+        return str(self.record.parameters.get("device", CPU))
+
+    @property
+    def ran(self) -> str:
+        """The engine, and the device where it is no CPU."""
+        return engine_on(self.record.engine.name, self.device)
 
     @property
     def completed(self) -> bool:
@@ -92,19 +114,26 @@ class Entry:
 
 @dataclass(frozen=True)
 class ProfileSet:
-    """Records of one engine on one region of one plane, oldest first."""
+    """Records of one engine on one device, of one region of one plane, oldest first."""
 
     dataset: str
     origin: str
-    crop: tuple[int, int, int, int] | None
+    crop: Crop | None
     engine: str
+    device: str
     entries: tuple[Entry, ...]
 
     @property
     def slug(self) -> str:
-        """The name of the page: dataset, origin, region if not all, engine."""
+        """The name of the page: dataset, origin, region if not all, engine, device if no CPU."""
         region = [] if self.crop is None else ["crop", *map(str, self.crop)]
-        return "-".join([self.dataset, self.origin, *region, self.engine]).lower()
+        device = [] if self.device == CPU else [self.device]
+        return "-".join([self.dataset, self.origin, *region, self.engine, *device]).lower()
+
+    @property
+    def ran(self) -> str:
+        """The engine, and the device where it is no CPU."""
+        return engine_on(self.engine, self.device)
 
     @property
     def ids(self) -> frozenset[str]:
@@ -116,7 +145,7 @@ class ProfileSet:
         """The heading of the page."""
         what = self.dataset if self.origin == "real" else f"{self.dataset}, stand-in"
         part = "" if self.crop is None else ", a region"
-        return f"{what}{part}: {self.engine}"
+        return f"{what}{part}: {self.ran}"
 
     @property
     def current(self) -> tuple[Entry, ...]:
@@ -150,22 +179,23 @@ class Shelf:
 
     @cached_property
     def profile_sets(self) -> tuple[ProfileSet, ...]:
-        """Records with a plain pass, grouped by plane, region and engine."""
-        groups: dict[tuple[str, str, tuple[int, int, int, int] | None, str], list[Entry]] = {}
+        """Records with a plain pass, grouped by plane, region, engine and device."""
+        groups: dict[tuple[str, str, Crop | None, str, str], list[Entry]] = {}
         for entry in self.entries:
             if entry.record.find_pass("plain") is not None:
                 data = entry.record.dataset
-                key = (data.name, data.origin, data.crop, entry.record.engine.name)
+                engine = entry.record.engine.name
+                key = (data.name, data.origin, data.crop, engine, entry.device)
                 groups.setdefault(key, []).append(entry)
         sets = [ProfileSet(*key, tuple(group)) for key, group in groups.items()]
         return tuple(sorted(sets, key=lambda one: one.slug))
 
     def profile(self, dataset: str, engine: str, origin: str | None = None) -> Entry | None:
-        """The leading record of a whole plane, real before stand-in; None where there is none."""
+        """The leading record of a whole plane on a CPU, real before stand-in; None without one."""
         found = [
             one
             for one in self.profile_sets
-            if (one.dataset, one.engine, one.crop) == (dataset, engine, None)
+            if (one.dataset, one.engine, one.crop, one.device) == (dataset, engine, None, CPU)
             and origin in (None, one.origin)
         ]
         return min(found, key=lambda one: one.origin).leading if found else None
@@ -177,7 +207,7 @@ class Shelf:
         return next(holders, None)
 
     def headline(self) -> tuple[Entry, ...]:
-        """For each whole plane and engine one record, all of an image of one machine.
+        """For each whole plane, engine and device one record, all of an image of one machine.
 
         Seconds of different machines do not stand beside each other, so that of an image's
         machines which measured most engines speaks, and no other; the newest, where two measured
@@ -192,12 +222,12 @@ class Shelf:
         )
 
     def _speaking(self, one: ProfileSet) -> str | None:
-        """The machine that speaks for an image; None where nothing is published."""
-        plane = (one.dataset, one.origin, one.crop)
+        """The machine that speaks for an image on a device; None where nothing is published."""
+        plane = (one.dataset, one.origin, one.crop, one.device)
         peers = [
             entry
             for other in self.profile_sets
-            if (other.dataset, other.origin, other.crop) == plane
+            if (other.dataset, other.origin, other.crop, other.device) == plane
             for entry in other.current
             if entry.published
         ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tbscale.bench.machine_slug import widest_vectors
 from tbscale.bench.quantities import scope_of
-from tbscale.bench.reference import REFERENCE_ENGINE
+from tbscale.bench.reference import is_reference
 from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
 from tbscale.book import formats
 from tbscale.book.freshness import age_badge
@@ -67,8 +67,8 @@ def wall_cell(entry: Entry) -> str:
 
 
 def grade_of(entry: Entry) -> str:
-    """How the labels stand to those of the stock engine; the stock engine is the reference."""
-    if entry.record.engine.name == REFERENCE_ENGINE:
+    """How the labels stand to those of the stock engine on a CPU, which is the reference."""
+    if is_reference(entry.record.engine.name, entry.record.parameters):
         return "reference"
     result = entry.record.result
     found = [one for one in result.agreements if one.reference_record] if result else []
@@ -96,7 +96,7 @@ def headline_table(shelf: Shelf, root: str) -> str:
         [
             f"[{cell(entry.record.dataset.name)}]({_profile_of(shelf, entry, root)}) "
             f"{_labels(entry)}",
-            entry.record.engine.name,
+            entry.ran,
             *outcome_cells(entry),
             cell(machine_text(entry.record.machine)),
         ]
@@ -269,7 +269,7 @@ def records_table(entries: Iterable[Entry], root: str) -> str:
             entry.record.created.isoformat(),
             cell(entry.record.experiment),
             f"{cell(entry.record.dataset.name)} {origin_badge(entry.record)}",
-            cell(entry.record.engine.name),
+            cell(entry.ran),
             cell(machine_text(entry.record.machine)),
         ]
         for entry in entries

@@ -36,3 +36,25 @@ def synchroniser(device: torch.device) -> Callable[[], None] | None:
     if device.type == "mps":
         return torch.mps.synchronize
     return None
+
+
+def gpu_peak_bytes() -> int | None:
+    """Most memory that torch held on a GPU since the last call; None where it used none.
+
+    In float32 and bfloat16 tensors alone: what the driver and its libraries take comes on top.
+    """
+    import torch
+
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return None
+    peak = torch.cuda.max_memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    return peak
+
+
+def float32_on(device: torch.device) -> str:
+    """What float32 means on a device: an NVIDIA GPU may round the factors of a product to TF32."""
+    import torch
+
+    rounds = device.type == "cuda" and torch.backends.cudnn.allow_tf32
+    return "float32 (convolutions in TF32)" if rounds else "float32"

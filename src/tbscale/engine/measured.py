@@ -1,4 +1,8 @@
-"""The out-of-core engine as a pass of the profile: the same run as `tbscale segment`, timed."""
+"""The out-of-core engine as a pass of the profile: the same run as `tbscale segment`, timed.
+
+On a GPU blocks are followed after the network here, not beside it, so that every step has seconds
+of its own; the whole run takes longer by what would have overlapped.
+"""
 
 from __future__ import annotations
 

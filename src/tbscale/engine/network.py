@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tbscale.engine.device import float32_on
 from tbscale.engine.fastnet.instructions import has_bfloat16, has_matrix_units
 from tbscale.engine.flat_tiles import FlatTilesOnce
 from tbscale.engine.weights import Weights, load_net
@@ -70,7 +71,8 @@ class ExactNetwork:
         self._device = torch.device(device)
         net = load_net(weights, device)
         self._net = mkldnn.to_mkldnn(net) if net.mkldnn else net  # type: ignore[no-untyped-call]
-        self.uses = f"float32, torch as the reference calls it, on {device}"
+        number = float32_on(self._device)
+        self.uses = f"{number}, torch as the reference calls it, on {device}"
         self.grade = GRADES[EXACT] if device == "cpu" else UNMEASURED
 
     def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -119,7 +121,7 @@ class TorchNetwork:
         net = net.to(memory_format=torch.channels_last)
         self._net = torch.compile(net) if compiled else net
         self._bfloat16, self._compiled, self._batch = bfloat16, compiled, 0
-        number = "bfloat16" if bfloat16 else "float32"
+        number = "bfloat16" if bfloat16 else float32_on(self._device)
         self.uses = f"{number}, torch channels_last{' compiled' if compiled else ''} on {device}"
         self.grade = GRADES[mode] if device == "cpu" else UNMEASURED
 

@@ -48,7 +48,7 @@ def image_name(finding: Finding) -> str:
     """The image of a record in a few words."""
     record = finding.entry.record
     kind = " (stand-in)" if record.dataset.origin == "stand-in" else ""
-    engine = f", {record.engine.name}" if record.passes else ""
+    engine = f", {finding.entry.ran}" if record.passes else ""
     return f"{record.dataset.name}{kind}{engine}"
 
 

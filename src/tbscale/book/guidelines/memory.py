@@ -30,7 +30,12 @@ BOUND = Guideline(
 
 
 def measured_over_projected(record: Record) -> Span | None:
-    """Peak of the plain pass over the peak that the plan stated; None without a plan."""
+    """Peak of the plain pass over the peak that the plan stated; None without a plan.
+
+    Nor on a GPU, whose driver and libraries take memory that no plan knows.
+    """
+    if record.parameters.get("device", "cpu") != "cpu":
+        return None
     projected = record.parameters.get("projected_peak_bytes")
     plain = record.find_pass("plain")
     if not isinstance(projected, int) or plain is None or plain.ended != "completed":

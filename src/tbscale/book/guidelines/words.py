@@ -145,7 +145,7 @@ class Guide:
                 [
                     f"[{cell(one.dataset)}]({self.root}profiles/{one.slug}.md) "
                     f"{tables.origin_badge(entry.record)}",
-                    one.engine,
+                    one.ran,
                     *shown,
                     formats.share(sum(entry.step_share(name) for name in names)),
                     formats.seconds(entry.wall.median),

@@ -60,9 +60,9 @@ def bar_of(entry: Entry) -> Bar:
         kind = STEP_KIND[step]
         seconds[kind] = seconds.get(kind, 0.0) + one.median
     seconds[REST] = max(0.0, entry.wall.median - sum(seconds.values()))
-    data, engine = entry.record.dataset, entry.record.engine.name
+    data = entry.record.dataset
     origin = "" if data.origin == "real" else ", stand-in"
-    return Bar(f"{data.name}{origin}, {engine}", seconds)
+    return Bar(f"{data.name}{origin}, {entry.ran}", seconds)
 
 
 def profiled(shelf: Shelf) -> list[Entry]:

@@ -141,12 +141,19 @@ def begin(trainer: Trainer, checkpoint: Path, start: str | None) -> None:
         logger.info("starting from %s, sha256 %s", weights.name, weights.sha256)
 
 
+def name_of(device: torch.device) -> str:
+    """The GPU's name, or that of the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def facts_of(trainer: Trainer, options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
     """What the weights were made of, JSON values; `names` are the real training images."""
     pairs = find_pairs(options.images) if options.images else []
     return {
         "settings": asdict(trainer.settings),
+        "crops_done": trainer.done * trainer.settings.batch,
         "wall_s": trainer.wall_s,
+        "trained_on": name_of(trainer.device),
         "synthetic_images": options.synthetic,
         "real_share": REAL_SHARE if names else 0.0,
         "started_from": trainer.started_from,

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from tbscale.engine.device import gpu_peak_bytes
 from tbscale.engine.workload.engines import Prepared, Segmentation, prepare
 from tbscale.engine.workload.image import image_facts
 from tbscale.engine.workload.instruments import instrument
@@ -76,12 +77,14 @@ def run_once(prepared: Prepared, label: str, *, sampled: bool = True) -> tuple[J
     gc.collect()
     clock = StepClock(synchronise=prepared.synchronise)
     sampler = RssSampler(clock, label)
+    gpu_peak_bytes()  # from here on
     with sampler if sampled else nullcontext():
         cpu_s = _cpu_s()
         clock.restart()
         segmentation = prepared.run(clock)
         wall_s = clock.now_s()
         cpu_s = _cpu_s() - cpu_s
+    on_gpu = gpu_peak_bytes()
     logger.info("%s: %.1f s", label, wall_s)
     steps = clock.wall_s()
     time_s, rss_bytes = sampler.since(clock.zero_s)
@@ -100,7 +103,7 @@ def run_once(prepared: Prepared, label: str, *, sampled: bool = True) -> tuple[J
         ],
         "rss_time_s": thin_time_s,
         "rss_bytes": thin_rss_bytes,
-        "counts": segmentation.counts,
+        "counts": segmentation.counts | ({} if on_gpu is None else {"gpu_peak_bytes": on_gpu}),
     }, segmentation
 
 
