@@ -133,6 +133,18 @@ def network_rows() -> Rows:
     return [*rows, *points, ("left-out", "candidates", 0)]
 
 
+def network_batch_rows() -> Rows:
+    """Two networks on a GPU."""
+    rows: Rows = []
+    for name, tile, error in (
+        ("cellpose 3.1.1.3, TF32, embedded weights", 1e-3, "largest-error"),
+        ("cellpose 4.2.1.1, bfloat16, random weights", 8e-3, "error-to-float32"),
+    ):
+        rows += [("tile", name, tile), ("tile", name, 1.2 * tile), ("gpu-peak", name, 3e9)]
+        rows += [("tile-with-copies", name, 2 * tile), (error, name, 2e-3)]
+    return rows
+
+
 def files_rows() -> Rows:
     """Every job in two rounds, and two codecs on one kind of array."""
     rows: Rows = []

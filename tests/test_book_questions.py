@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 from made_up import made_up_document
-from made_up_experiments import ROWS, experiment_record, growth_rows, settings_rows
+from made_up_experiments import (
+    ROWS,
+    experiment_record,
+    growth_rows,
+    network_batch_rows,
+    settings_rows,
+)
 
 from tbscale.bench.records import seal
 from tbscale.book.pages import Binder, Tree, is_template, new_environment
@@ -237,6 +243,16 @@ def test_a_way_to_run_the_network_is_faster_only_where_every_round_says_so() -> 
     found = {name: network.verdict_of(network.speedup_of(record, name)) for name in ROUNDS}
     assert found == ROUNDS
     assert network.points_table(record).index("0.5, 1") < network.points_table(record).index("1, 2")
+
+
+def test_a_batch_says_its_time_its_memory_and_its_weights() -> None:
+    record = experiment_record("network-batch", network_batch_rows())
+    old, new = network.batch_table(record).splitlines()[2:]
+    assert "embedded weights" in old
+    assert "random weights" in new
+    assert "8.80 ms (8.00 ms to 9.60 ms)" in new
+    assert "16.0 ms" in new
+    assert new.endswith("2.0e-03 |")
 
 
 def test_a_step_is_set_beside_both_versions_round_by_round() -> None:

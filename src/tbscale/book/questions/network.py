@@ -8,7 +8,7 @@ from tbscale.bench.schema import Record
 from tbscale.bench.statistics import Summary
 from tbscale.book import formats
 from tbscale.book.drawing import Drawing
-from tbscale.book.markdown import number, table, text
+from tbscale.book.markdown import cell, number, table, text
 from tbscale.book.questions.measures import (
     median_of,
     ratio_cell,
@@ -96,6 +96,30 @@ def price_table(record: Record) -> str:
     columns = [text("what runs the network"), number("until the first batch")]
     columns += [number("largest error"), number("page faults of a batch")]
     return table(columns, rows)
+
+
+def batch_table(record: Record) -> str:
+    """One row a network and form: a tile of a batch on the device, and with its way there and back.
+
+    Errors are to float64 for Cellpose 3, and to float32 without TF32 for Cellpose 4.
+    """
+    rows = []
+    for name in candidates(record):
+        peak = values_of(record, "gpu-peak", name)
+        error = values_of(record, "largest-error", name) or values_of(
+            record, "error-to-float32", name
+        )
+        rows.append(
+            [
+                cell(name),
+                seconds_cell(summary_of(record, "tile", name)),
+                seconds_cell(summary_of(record, "tile-with-copies", name)),
+                formats.memory(int(peak[0])) if peak else "–",
+                f"{error[0]:.1e}",
+            ]
+        )
+    columns = [text("network"), number("a tile"), number("and its way there and back")]
+    return table([*columns, number("most memory of the GPU"), number("largest error")], rows)
 
 
 def points_table(record: Record) -> str:
