@@ -43,6 +43,7 @@ def test_a_gpu_has_rows_and_pages_of_its_own() -> None:
     assert [one.ran for one in shelf.headline()] == ["stock", "stock on cuda"]
     assert tables.grade_of(cpu) == "reference"
     assert tables.grade_of(gpu) != "reference"
+    assert shelf.on_accelerators() == (gpu,)
 
 
 def test_a_newer_record_replaces_the_older_of_the_same_machine() -> None:

@@ -98,6 +98,12 @@ class Entry:
         """Wall seconds of each step over the measured repeats."""
         return step_summaries(self.record.plain)
 
+    @property
+    def peak_over_plan(self) -> float | None:
+        """The largest resident memory over what the plan projected; None without a plan."""
+        projected = self.record.parameters.get("projected_peak_bytes")
+        return self.peak_rss_bytes / projected if isinstance(projected, int) else None
+
     def step_share(self, step: str) -> float:
         """The median of a step over the median of the whole run; 0 where it never ran."""
         return self.steps[step].median / self.wall.median if step in self.steps else 0.0
@@ -199,6 +205,11 @@ class Shelf:
             and origin in (None, one.origin)
         ]
         return min(found, key=lambda one: one.origin).leading if found else None
+
+    def on_accelerators(self) -> tuple[Entry, ...]:
+        """The leading completed records of whole planes whose network ran on no CPU."""
+        sets = [one for one in self.profile_sets if one.crop is None and one.device != CPU]
+        return tuple(one.leading for one in sets if one.leading.completed)
 
     def set_of(self, entry: Entry) -> ProfileSet | None:
         """The profile set that holds a record, if any."""

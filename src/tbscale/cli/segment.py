@@ -47,8 +47,8 @@ def run_segment(
     device: Annotated[
         str,
         typer.Option(
-            help="cpu, cuda or mps, for the network. A GPU rounds otherwise: near the reference at "
-            "best, not measured, so the output says grade ap."
+            help="cpu, cuda or mps, for the network. A GPU rounds otherwise, so the output says "
+            "grade ap."
         ),
     ] = "cpu",
     memory: Annotated[str | None, typer.Option(help="Budget, such as 4GiB.")] = None,

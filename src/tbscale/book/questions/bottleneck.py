@@ -12,7 +12,7 @@ from tbscale.book import formats
 from tbscale.book.drawing import INK, LINE, Drawing, csv_of, finish, new_axes, styled
 from tbscale.book.figures import KINDS, STEP_KIND
 from tbscale.book.markdown import cell, number, table, text
-from tbscale.book.shelf import Entry, Shelf
+from tbscale.book.shelf import CPU, Entry, Shelf
 
 REST = "not broken down"
 POST = ("follow_flows", "flow check", "get_masks")
@@ -122,19 +122,31 @@ def largest_kind(bar: Bar) -> str:
 
 
 def verdict(entries: Sequence[Entry]) -> str:
-    """Which kind of step is the bottleneck of how many runs, in words."""
-    if not entries:
-        return "No whole plane has been profiled yet."
-    bars = [bar_of(entry) for entry in entries]
+    """Which kind of step is the bottleneck of how many runs on a CPU, in words."""
+    bars = [bar_of(entry) for entry in entries if entry.device == CPU]
+    if not bars:
+        return "No whole plane has been profiled on a CPU yet."
     kinds = [largest_kind(bar) for bar in bars]
     ranked = sorted(set(kinds), key=kinds.count, reverse=True)
     parts = [f"*{kind}* in {kinds.count(kind)}" for kind in ranked]
     reading = max(bar.share("files") for bar in bars)
     after = max(bar.share("from flows to cells") for bar in bars)
     return (
-        f"Of these {len(bars)} runs the largest part is {', '.join(parts)}. "
+        f"Of these {len(bars)} runs on a CPU the largest part is {', '.join(parts)}. "
         f"What turns flows into cells takes at most {formats.share(after)} of one of them, "
         f"files at most {formats.share(reading)}."
+    )
+
+
+def on_accelerator(entry: Entry) -> str:
+    """A run whose network is small: the shares of its kinds of step, and its largest step."""
+    bar = bar_of(entry)
+    kinds = ("network", "from flows to cells", "files")
+    shares = ", ".join(f"{kind} {formats.share(bar.share(kind))}" for kind in kinds)
+    largest = max(entry.steps, key=entry.step_share)
+    return (
+        f"{bar.name}: {formats.seconds(bar.whole_s)}; {shares}; "
+        f"its largest step is `{largest}`, {formats.share(entry.step_share(largest))}"
     )
 
 
