@@ -145,7 +145,7 @@ def on_accelerator(entry: Entry) -> str:
     shares = ", ".join(f"{kind} {formats.share(bar.share(kind))}" for kind in kinds)
     largest = max(entry.steps, key=entry.step_share)
     return (
-        f"{bar.name}: {formats.seconds(bar.whole_s)}; {shares}; "
+        f"{bar.name}: {formats.seconds(entry.wall.median)}; {shares}; "
         f"its largest step is `{largest}`, {formats.share(entry.step_share(largest))}"
     )
 

@@ -98,6 +98,15 @@ def price_table(record: Record) -> str:
     return table(columns, rows)
 
 
+def milliseconds_cell(summary: Summary) -> str:
+    """Median and range in milliseconds, for what takes less than a tenth of a second."""
+    middle, low, high = (
+        formats.three_digits(1e3 * one)
+        for one in (summary.median, summary.smallest, summary.largest)
+    )
+    return f"{middle} ms ({low} to {high})"
+
+
 def batch_table(record: Record) -> str:
     """One row a network and form: a tile of a batch on the device, and with its way there and back.
 
@@ -112,8 +121,8 @@ def batch_table(record: Record) -> str:
         rows.append(
             [
                 cell(name),
-                seconds_cell(summary_of(record, "tile", name)),
-                seconds_cell(summary_of(record, "tile-with-copies", name)),
+                milliseconds_cell(summary_of(record, "tile", name)),
+                milliseconds_cell(summary_of(record, "tile-with-copies", name)),
                 formats.memory(int(peak[0])) if peak else "–",
                 f"{error[0]:.1e}",
             ]
