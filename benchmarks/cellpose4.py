@@ -19,6 +19,12 @@ from tbscale.errors import RunError
 SCRIPT = Path(__file__).with_name("cellpose4_steps.py")
 
 
+def check_interpreter(python: Path) -> None:
+    """RunError where the interpreter of Cellpose 4's environment is not there."""
+    if not python.is_file():
+        raise RunError(f"there is no {python}; make it with tools/make_env_cp4.sh")
+
+
 class Cellpose4:
     """The process; use it in a `with`. It waits, without spinning, between two steps.
 
@@ -33,8 +39,7 @@ class Cellpose4:
     """
 
     def __init__(self, python: Path, flows: Path, threads: int) -> None:
-        if not python.is_file():
-            raise RunError(f"there is no {python}; make it with tools/make_env_cp4.sh")
+        check_interpreter(python)
         environment = {**os.environ, **thread_environment(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         environment.pop("PYTHONPATH", None)
         self._process = subprocess.Popen(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tbscale.bench.machine import read_load, read_machine
-from tbscale.bench.records import save_record, seal
+from tbscale.bench.records import seal
 from tbscale.bench.redact import Privacy, redact_command, redact_document
-from tbscale.bench.schema import SCHEMA_VERSION, Load
+from tbscale.bench.schema import SCHEMA_VERSION, Load, Record
 from tbscale.bench.software import read_code, read_software
 
 Measure = dict[str, Any]
@@ -25,7 +25,7 @@ def measure(
     return {"name": name, "subject": subject, "value": value, "unit": unit, "scope": scope}
 
 
-def write_record(
+def make_record(
     experiment: str,
     dataset: dict[str, Any],
     weights: dict[str, str] | None,
@@ -33,10 +33,9 @@ def write_record(
     measures: list[Measure],
     result: dict[str, Any] | None,
     before: Load,
-    out: Path,
     engine: str = "tbscale",
-) -> Path:
-    """Seal and save the record of an experiment that just ended."""
+) -> Record:
+    """Seal the record of an experiment that just ended."""
     document = {
         "schema_version": SCHEMA_VERSION,
         "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -53,4 +52,4 @@ def write_record(
         "result": result,
         "measures": measures,
     }
-    return save_record(seal(redact_document(document, Privacy.of_this_machine())), out)
+    return seal(redact_document(document, Privacy.of_this_machine()))

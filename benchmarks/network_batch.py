@@ -8,24 +8,24 @@ of Cellpose 4 where it has no environment but lies beside another, as PYTHONPATH
 
 from __future__ import annotations
 
-import hashlib
+import argparse
 import json
-import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from experiment import at_least_one, new_parser
-from measures import Measure, measure, write_record
+from cellpose4 import check_interpreter
+from experiment import at_least_one, new_parser, run
+from measures import Measure, make_record, measure
 
 from tbscale.bench.machine import read_load
+from tbscale.bench.schema import Record
 from tbscale.engine.device import check_device
 from tbscale.engine.weights import EMBEDDED, resolve_model
-from tbscale.errors import RunError, TbscaleError
+from tbscale.errors import RunError
 
-logger = logging.getLogger("network_batch")
 SCRIPT = Path(__file__).with_name("network_batch_steps.py")
 LIMIT_S = 600
 
@@ -35,17 +35,20 @@ def run_version(python: Path, path: str | None, words: list[str]) -> dict[str, A
 
     Raises
     ------
-    RunError : there is no such interpreter, or the process failed
+    RunError : the process failed, or did not end
     """
-    if not python.is_file():
-        raise RunError(f"there is no {python}; make it with tools/make_env_cp4.sh")
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     if path is not None:
         environment["PYTHONPATH"] = path
-    done = subprocess.run(
-        [str(python), str(SCRIPT), *words],
-        env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [str(python), str(SCRIPT), *words],
+            env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise RunError(
+            f"{python} did not end in {LIMIT_S} s; ask for fewer --tiles or --repeats"
+        ) from None
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise RunError(f"{python} could not run {SCRIPT.name} ({last}); look at its packages")
@@ -68,18 +71,51 @@ def measures_of(found: dict[str, Any], tiles: int) -> list[Measure]:
     return measures
 
 
-def random_tiles(tiles: int) -> dict[str, Any]:
-    """What both are given, as the dataset of a record: noise of a seed, drawn by the steps."""
-    drawn = hashlib.sha256(f"numpy default_rng(0), {tiles} tiles".encode()).hexdigest()
+def random_tiles(found: dict[str, Any]) -> dict[str, Any]:
+    """The tiles of a version as the dataset of a record: noise of a seed, tile below tile."""
+    count, channels, height, width = found["tiles_shape"]
     return {
-        "name": "random-tiles", "origin": "stand-in", "shape": [tiles, 1], "level": 0,
-        "channel": 0, "channel_name": None, "channels": 1, "crop": None, "dtype": "float32",
-        "pixel_size_um": None, "sha256": drawn,
+        "name": "random-tiles", "origin": "stand-in", "shape": [count * height, width], "level": 0,
+        "channel": 0, "channel_name": None, "channels": channels, "crop": None,
+        "dtype": "float32", "pixel_size_um": None, "sha256": found["tiles_sha256"],
     }  # fmt: skip
 
 
-def main() -> None:
-    """Measure both versions, or Cellpose 3 alone, and save the record."""
+def measure_batches(given: argparse.Namespace) -> Record:
+    """Measure both versions, or Cellpose 3 alone; the record's dataset is the tiles of the first.
+
+    Raises
+    ------
+    RunError : a device or an interpreter that is not here, or a process that failed
+    """
+    check_device(given.device)
+    if given.python4 is not None:
+        check_interpreter(given.python4)
+    before = read_load()
+    weights = resolve_model(EMBEDDED)
+    words = [given.device, str(given.tiles), str(given.warm_ups), str(given.repeats)]
+    found = [run_version(Path(sys.executable), None, [*words, str(weights.path)])]
+    if given.python4 is not None:
+        found.append(run_version(given.python4, given.path4, words))
+    parameters = {
+        "device": given.device,
+        "tiles": given.tiles,
+        "warm_ups": given.warm_ups,
+        "repeats": given.repeats,
+    }
+    for one in found:
+        major = one["cellpose"].split(".")[0]
+        parameters[f"cellpose_{major}"] = one["cellpose"]
+        parameters[f"torch_of_cellpose_{major}"] = one["torch"]
+        parameters[f"tile_px_of_cellpose_{major}"] = one["tile_px"]
+    measures = [one for version in found for one in measures_of(version, given.tiles)]
+    named = {"name": weights.name, "sha256": weights.sha256}
+    return make_record(
+        "network-batch", random_tiles(found[0]), named, parameters, measures, None, before, "stock"
+    )
+
+
+if __name__ == "__main__":
     parser = new_parser(__doc__)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--tiles", type=at_least_one, default=8)
@@ -90,32 +126,4 @@ def main() -> None:
     )
     parser.add_argument("--path4", help="PYTHONPATH for it")
     given = parser.parse_args()
-    check_device(given.device)
-    before = read_load()
-    weights = resolve_model(EMBEDDED)
-    words = [given.device, str(given.tiles), str(given.warm_ups), str(given.repeats)]
-    found = [run_version(Path(sys.executable), None, [*words, str(weights.path)])]
-    if given.python4 is not None:
-        found.append(run_version(given.python4, given.path4, words))
-    parameters = {"device": given.device, "tiles": given.tiles, "repeats": given.repeats}
-    for one in found:
-        major = one["cellpose"].split(".")[0]
-        parameters[f"cellpose_{major}"] = one["cellpose"]
-        parameters[f"torch_of_cellpose_{major}"] = one["torch"]
-        parameters[f"tile_px_of_cellpose_{major}"] = one["tile_px"]
-    measures = [one for version in found for one in measures_of(version, given.tiles)]
-    named = {"name": weights.name, "sha256": weights.sha256}
-    path = write_record(
-        "network-batch", random_tiles(given.tiles), named, parameters, measures, None, before,
-        given.out, engine="stock",
-    )  # fmt: skip
-    logger.info("wrote %s", path)
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    try:
-        main()
-    except TbscaleError as error:
-        sys.stderr.write(f"tbscale: {error}\n")
-        raise SystemExit(2) from None
+    run(lambda: measure_batches(given), given.out)

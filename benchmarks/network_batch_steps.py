@@ -10,6 +10,7 @@ are not at hand; neither time nor memory depends on their values.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import sys
 import time
@@ -114,7 +115,7 @@ def run_cellpose3(device: str, count: int, warm_ups: int, repeats: int, weights:
             allow_tf32(tf32, False)
             one, out = measure(forward, tiles, device, warm_ups, repeats)
             found[name + layout] = one | {"largest_error": error_of(out, truth)}
-    return found, "embedded"
+    return found, "embedded", tiles
 
 
 def run_cellpose4(device: str, count: int, warm_ups: int, repeats: int) -> Any:
@@ -140,7 +141,7 @@ def run_cellpose4(device: str, count: int, warm_ups: int, repeats: int) -> Any:
         )
         strict = out if strict is None else strict
         found[name]["error_to_float32"] = error_of(out, strict)
-    return found, "random"
+    return found, "random", tiles
 
 
 def main(words: list[str]) -> None:
@@ -149,12 +150,19 @@ def main(words: list[str]) -> None:
     installed = version("cellpose")
     with contextlib.redirect_stdout(sys.stderr):  # libraries print
         if installed.startswith("3."):
-            forms, weights = run_cellpose3(device, count, warm_ups, repeats, words[4])
+            forms, weights, tiles = run_cellpose3(device, count, warm_ups, repeats, words[4])
         else:
-            forms, weights = run_cellpose4(device, count, warm_ups, repeats)
-    major = int(installed.split(".")[0])
-    facts = {"cellpose": installed, "torch": torch.__version__, "weights": weights}
-    sys.stdout.write(json.dumps({**facts, "tile_px": TILE_PX[major], "forms": forms}) + "\n")
+            forms, weights, tiles = run_cellpose4(device, count, warm_ups, repeats)
+    facts = {
+        "cellpose": installed,
+        "torch": torch.__version__,
+        "weights": weights,
+        "tile_px": tiles.shape[-1],
+        "tiles_shape": tiles.shape,
+        "tiles_sha256": hashlib.sha256(tiles.astype("<f4").tobytes()).hexdigest(),
+        "forms": forms,
+    }
+    sys.stdout.write(json.dumps(facts) + "\n")
 
 
 if __name__ == "__main__":

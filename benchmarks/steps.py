@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 import psutil
 from cellpose4 import Cellpose4
-from measures import Measure, measure, write_record
+from measures import Measure, make_record, measure
 from numpy.typing import NDArray
 from step_engines import NITER, RULES, STEPS, Cellpose3, Engine, Tbscale
 from step_flows import Flows, add_options, load_flows
 
 from tbscale.bench.agreement import compare_labels
 from tbscale.bench.machine import read_load
+from tbscale.bench.records import save_record
 from tbscale.bench.reference import agreement
 from tbscale.engine.kernels.choice import FAST, FUNCTIONS, choose_kernels
 from tbscale.engine.kernels.flow_qc import pixels_by_label
@@ -260,10 +261,10 @@ def main(arguments: list[str]) -> None:
         "torch_of_cellpose_4": cp4.versions["torch"] if cp4 else None,
     }
     result = conclude(fast.kept["together"], references)
-    path = write_record(
-        "steps", flows.dataset, flows.weights, parameters, measures, result, before, options.out
+    record = make_record(
+        "steps", flows.dataset, flows.weights, parameters, measures, result, before
     )
-    logger.info("wrote %s", path)
+    logger.info("wrote %s", save_record(record, options.out))
 
 
 if __name__ == "__main__":

@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 from cellpose import dynamics, transforms
 from cellpose4 import Cellpose4
-from measures import Measure, measure, write_record
+from measures import Measure, make_record, measure
 from numpy.typing import NDArray
 from step_flows import Flows, add_options, load_flows
 
 from tbscale.bench.agreement import Overlaps, compare_labels, count_overlaps
 from tbscale.bench.machine import read_load
+from tbscale.bench.records import save_record
 from tbscale.engine.weights import load_model, resolve_model
 from tbscale.engine.workload.threads import fix_threads
 
@@ -265,11 +266,10 @@ def main(arguments: list[str]) -> None:
         "merge_iou": MERGES["iou"],
         "threads": options.threads,
     }
-    path = write_record(
-        "traps", flows.dataset, flows.weights, parameters, measures, None, before, options.out,
-        engine="stock",
-    )  # fmt: skip
-    logger.info("wrote %s", path)
+    record = make_record(
+        "traps", flows.dataset, flows.weights, parameters, measures, None, before, engine="stock"
+    )
+    logger.info("wrote %s", save_record(record, options.out))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The benchmark scripts: what they compute is right, and they leave a record that loads."""
 
+import hashlib
 import importlib
 import subprocess
 import sys
@@ -103,6 +104,9 @@ def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
         ("files.py --dataset nothing", "tbscale: no dataset is called 'nothing'; choose one of"),
         ("files.py --rounds 0", "0 measures nothing; pass at least 1"),
         ("network.py --rounds -2", "-2 measures nothing; pass at least 1"),
+        ("network_batch.py --tiles 0", "0 measures nothing; pass at least 1"),
+        ("network_batch.py --device gpu", "tbscale: device 'gpu' is not available here; pass cpu"),
+        ("network_batch.py --python4 no/python", "tbscale: there is no no/python; make it with"),
         ("network.py --candidates winograd,abacus", "'abacus'; choose from reference, "),
     ],
 )
@@ -135,3 +139,19 @@ def test_a_part_of_every_guideline_measures_a_small_image(script):
         made.PARTS[name](sample, notes)
     found = {one["name"] for one in notes.measures}
     assert {"follow.steps", "resume.tiles", "grid.logit", "limits.changed"} <= found
+
+
+def test_a_batch_leaves_a_record_of_the_tiles_it_was_of(tmp_path: Path) -> None:
+    few = ("--tiles", "1", "--warm-ups", "0", "--repeats", "2", "--out", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "network_batch.py"), *few], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (record,) = load_records(tmp_path)
+    tiles = np.random.default_rng(0).random((1, 2, 224, 224), np.float32)
+    tiles[:, 1] = 0
+    assert record.dataset.sha256 == hashlib.sha256(tiles.tobytes()).hexdigest()
+    found = {(one.name, one.subject.split(", ")[1]): one.value for one in record.measures}
+    assert found["largest-error", "float32"] < 1e-5
+    assert 1e-5 < found["largest-error", "bfloat16"] < 0.1
+    assert sum(one.name == "tile" for one in record.measures) == 8

@@ -215,6 +215,17 @@ def test_the_reference_is_the_stock_record_of_the_same_work() -> None:
     assert reference.find_reference(other_engine("f" * 64), shelf[:2]) is None
 
 
+def test_the_reference_ran_on_a_cpu_and_stock_elsewhere_is_compared_with_it() -> None:
+    stock = made_up_record()
+    elsewhere = made_up_document()
+    elsewhere["parameters"]["device"] = "cuda"
+    elsewhere["created"] = "2030-01-01"
+    shelf = [stock, seal(elsewhere)]
+    assert reference.find_reference(elsewhere, shelf) == stock
+    assert reference.find_reference(other_engine("f" * 64), shelf) == stock
+    assert reference.find_reference(other_engine("f" * 64), shelf[1:]) is None
+
+
 def test_agreement_with_the_reference_and_the_truth(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

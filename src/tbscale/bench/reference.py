@@ -17,15 +17,20 @@ from tbscale.images.open import open_plane
 logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 
-REFERENCE_ENGINE = "stock"
+REFERENCE_ENGINE, CPU = "stock", "cpu"
 TRUTH = "true labels of the stand-in"
 # settings that two engines share and that decide the labels
 DECISIVE = ("diameter", "flow_threshold", "cellprob_threshold", "min_size", "niter")
 
 
+def device_of(parameters: Mapping[str, Any]) -> str:
+    """Where the network of a record ran: cpu, cuda or mps. Experiments without one ran on a CPU."""
+    return str(parameters.get("device", CPU))
+
+
 def is_reference(engine: str, parameters: Mapping[str, Any]) -> bool:
     """Whether the labels of a record are what others are compared with: stock Cellpose on a CPU."""
-    return engine == REFERENCE_ENGINE and parameters.get("device", "cpu") == "cpu"
+    return engine == REFERENCE_ENGINE and device_of(parameters) == CPU
 
 
 def labels_file(sha256: str) -> Path:

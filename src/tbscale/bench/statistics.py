@@ -59,6 +59,12 @@ def step_summaries(one: Pass) -> dict[str, Summary]:
     }
 
 
+def peak_over_plan(record: Record) -> float | None:
+    """The largest resident memory over the peak that the plan stated; None without a plan."""
+    projected = record.parameters.get("projected_peak_bytes")
+    return record.plain.peak_rss_bytes / projected if isinstance(projected, int) else None
+
+
 def differs(one: Summary, other: Summary) -> bool:
     """Whether two quantities may be ranked: their medians differ by more than either spread."""
     return abs(one.median - other.median) > max(one.spread, other.spread)

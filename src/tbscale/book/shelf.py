@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tbscale.bench.machine_slug import machine_slug
 from tbscale.bench.records import load_record, record_files, to_json
+from tbscale.bench.reference import CPU, device_of
 from tbscale.bench.schema import Record, Repeat
 from tbscale.bench.software import commits_before
-from tbscale.bench.statistics import Summary, step_summaries, wall_summary
+from tbscale.bench.statistics import Summary, peak_over_plan, step_summaries, wall_summary
 from tbscale.errors import RecordError
 
-CPU = "cpu"
 SHORT_ID = 12  # hex digits of a record's address; the page states all 64
 
 
@@ -75,7 +75,7 @@ class Entry:
     @property
     def device(self) -> str:
         """Where the network ran: cpu, cuda or mps."""
-        return str(self.record.parameters.get("device", CPU))
+        return device_of(self.record.parameters)
 
     @property
     def ran(self) -> str:
@@ -101,8 +101,7 @@ class Entry:
     @property
     def peak_over_plan(self) -> float | None:
         """The largest resident memory over what the plan projected; None without a plan."""
-        projected = self.record.parameters.get("projected_peak_bytes")
-        return self.peak_rss_bytes / projected if isinstance(projected, int) else None
+        return peak_over_plan(self.record)
 
     def step_share(self, step: str) -> float:
         """The median of a step over the median of the whole run; 0 where it never ran."""

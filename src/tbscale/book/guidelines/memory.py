@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from tbscale.bench.reference import CPU, device_of
 from tbscale.bench.schema import Record
+from tbscale.bench.statistics import peak_over_plan
 from tbscale.book.guidelines.model import Chart, Claim, Guideline
 from tbscale.book.guidelines.series import Span, ratio, span_of
 
@@ -34,13 +36,11 @@ def measured_over_projected(record: Record) -> Span | None:
 
     Nor on a GPU, whose driver and libraries take memory that no plan knows.
     """
-    if record.parameters.get("device", "cpu") != "cpu":
-        return None
-    projected = record.parameters.get("projected_peak_bytes")
     plain = record.find_pass("plain")
-    if not isinstance(projected, int) or plain is None or plain.ended != "completed":
+    if plain is None or plain.ended != "completed" or device_of(record.parameters) != CPU:
         return None
-    return span_of([plain.peak_rss_bytes / projected])
+    ratio_ = peak_over_plan(record)
+    return None if ratio_ is None else span_of([ratio_])
 
 
 PROJECT = Guideline(

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from tbscale.bench.reference import CPU
 from tbscale.book import formats
 from tbscale.book.drawing import INK, LINE, Drawing, csv_of, finish, new_axes, styled
 from tbscale.book.figures import KINDS, STEP_KIND
 from tbscale.book.markdown import cell, number, table, text
-from tbscale.book.shelf import CPU, Entry, Shelf
+from tbscale.book.shelf import Entry, Shelf
 
 REST = "not broken down"
 POST = ("follow_flows", "flow check", "get_masks")
 LABELLED_SHARE = 0.09
+SHOWN = ("network", "from flows to cells", "files")
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,10 @@ def _stack(axes: Any, row: int, bar: Bar, colours: dict[str, str]) -> None:
 
 
 def _alt(bars: Sequence[Bar]) -> str:
-    shown = ("network", "from flows to cells", "files")
     parts = []
     for bar in bars:
         shares = [
-            f"{kind} {formats.share(bar.share(kind))}" for kind in shown if kind in bar.seconds
+            f"{kind} {formats.share(bar.share(kind))}" for kind in SHOWN if kind in bar.seconds
         ]
         parts.append(f"{bar.name}: {', '.join(shares)}")
     return f"Share of a run by kind of step. {'; '.join(parts)}. The first is of 2022."
@@ -141,8 +142,7 @@ def verdict(entries: Sequence[Entry]) -> str:
 def on_accelerator(entry: Entry) -> str:
     """A run whose network is small: the shares of its kinds of step, and its largest step."""
     bar = bar_of(entry)
-    kinds = ("network", "from flows to cells", "files")
-    shares = ", ".join(f"{kind} {formats.share(bar.share(kind))}" for kind in kinds)
+    shares = ", ".join(f"{kind} {formats.share(bar.share(kind))}" for kind in SHOWN)
     largest = max(entry.steps, key=entry.step_share)
     return (
         f"{bar.name}: {formats.seconds(entry.wall.median)}; {shares}; "

@@ -178,9 +178,9 @@ def main(arguments: list[str]) -> None:
         bfloat16=options.device != "cpu" or has_bfloat16(),
         device=options.device,
     )
+    trainer = Trainer(settings)
     options.work.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"
-    trainer = Trainer(settings)
     begin(trainer, checkpoint, options.start)
     pools, names = load_pools(options.images, options.synthetic, options.workers)
     losses = train(trainer, pools, checkpoint, options.workers)
