@@ -18,7 +18,7 @@ from tbscale.images.datasets import dataset
 from tbscale.images.standin.writer import StandIn, write_stand_in
 
 MEGA = 1_000_000
-SIZES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 100.0)  # megapixels
+SIZES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 100.0)  # megapixels
 MOST_ROUNDS = 3
 Crop = tuple[int, int, int, int]
 
