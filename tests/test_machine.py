@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import pynvml
 import pytest
+from tiny import write_tiny
 
 from tbscale.bench import machine
+from tbscale.bench import measure as measuring
+from tbscale.bench.experiments.lab import open_lab
 from tbscale.bench.machine_slug import machine_slug, slug_words
+from tbscale.bench.measure import Request
 from tbscale.bench.redact import Privacy, find_private
 from tbscale.bench.schema import Load
 from tbscale.engine.cgroup import cgroup_left_bytes
+from tbscale.errors import RunError
 
 IDLE = Load(load_1min=0.0, cpu_share=0.0)
 
@@ -111,3 +119,47 @@ def test_what_a_cgroup_leaves_is_its_limit_less_what_cannot_be_dropped(tmp_path:
     write(tmp_path / "memory" / "job" / "memory.usage_in_bytes", "2500\n")
     assert cgroup_left_bytes(tmp_path, listing) == 0
     assert cgroup_left_bytes(tmp_path, tmp_path / "absent") is None
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A driver with one accelerator, whose memory it does not tell."""
+
+    def refuse(_: object) -> object:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    for name, answer in {
+        "nvmlInit": None,
+        "nvmlShutdown": None,
+        "nvmlDeviceGetCount": 1,
+        "nvmlDeviceGetHandleByIndex": 0,
+        "nvmlSystemGetDriverVersion": b"550.1",
+        "nvmlDeviceGetName": "Made Up 1",
+    }.items():
+        monkeypatch.setattr(pynvml, name, lambda *_, answer=answer: answer)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", refuse)
+    machine.read_gpus.cache_clear()
+    yield monkeypatch
+    machine.read_gpus.cache_clear()
+
+
+def test_accelerators_are_what_the_driver_says(driver: pytest.MonkeyPatch) -> None:
+    driver.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda _: SimpleNamespace(total=2**34))
+    gpu = machine.read_gpus()
+    assert [(one.name, one.memory_bytes, one.driver) for one in gpu] == [
+        ("Made Up 1", 2**34, "550.1")
+    ]
+
+
+def test_a_driver_that_does_not_answer_is_said_before_anything_is_measured(
+    tmp_path: Path, driver: pytest.MonkeyPatch
+) -> None:
+    def pass_(*_: object, **__: object) -> None:
+        pytest.fail("a pass ran")
+
+    driver.setattr(measuring, "run_pass", pass_)
+    image = write_tiny(tmp_path / "tiny.ome.tif", 64)
+    with pytest.raises(RunError, match="does not say what it drives"):
+        measuring.measure(Request(image=str(image), out=str(tmp_path / "out")))
+    with pytest.raises(RunError, match="does not say what it drives"), open_lab():
+        pytest.fail("a lab opened")

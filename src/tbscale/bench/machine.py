@@ -13,6 +13,7 @@ import psutil
 
 from tbscale.bench.schema import Cpu, Gpu, Load, Machine, Memory, Storage
 from tbscale.engine.cgroup import cgroup_limits, read_lines
+from tbscale.errors import RunError
 
 # instruction sets that change how fast the arithmetic of a segmentation runs
 FLAGS = (
@@ -181,8 +182,16 @@ def _block_queue(path: Path) -> Path | None:
     return None
 
 
+@functools.cache
 def read_gpus() -> tuple[Gpu, ...]:
-    """NVIDIA accelerators; empty where there is none or no driver."""
+    """NVIDIA accelerators; empty where there is none or no driver.
+
+    Whoever measures asks before the first pass: an error after the last one would lose the record.
+
+    Raises
+    ------
+    RunError : there is a driver, and it does not say what it drives
+    """
     import pynvml
 
     try:
@@ -200,6 +209,11 @@ def read_gpus() -> tuple[Gpu, ...]:
             )
             for handle in handles
         )
+    except pynvml.NVMLError as error:
+        raise RunError(
+            f"the NVIDIA driver does not say what it drives ({error}), and a record must; mend "
+            "the driver, or hide it from this process"
+        ) from error
     finally:
         pynvml.nvmlShutdown()
 
