@@ -32,7 +32,6 @@ FEWEST_CELLS = 100
 class Tissue:
     """A file of channels (C, Y, X), and the same pixels."""
 
-    name: str
     path: Path
     pixels: NDArray[Any]
 
@@ -63,12 +62,12 @@ def tissue(
 ) -> Tissue:
     if request.param == TONSIL:
         path = real_images / "cycif_tonsil" / "TEST1.ome.tif"
-        return Tissue(TONSIL, path, tifffile.imread(path, series=0, level=0))
+        return Tissue(path, tifffile.imread(path, series=0, level=0))
     folder = real_images / "codex_tissue"
     pixels = np.stack([tifffile.imread(folder / f"{one}.tif") for one in ("nucleus", "membrane")])
     path = tmp_path_factory.mktemp("codex") / "two.ome.tif"
     tifffile.imwrite(path, pixels, tile=(256, 256), metadata={"axes": "CYX"})
-    return Tissue(CODEX, path, pixels)
+    return Tissue(path, pixels)
 
 
 @pytest.mark.parametrize("channel2", [False, True])

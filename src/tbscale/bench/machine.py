@@ -60,7 +60,16 @@ def read_machine(image: Path, before: Load, after: Load) -> Machine:
 
 
 def read_load() -> Load:
-    """How busy the machine is now; takes half a second."""
+    """How busy the machine is now; takes half a second.
+
+    Every measurement begins with it, so what could not be put into a record is said here: after
+    the last pass it would lose the record.
+
+    Raises
+    ------
+    RunError : as `read_gpus`
+    """
+    read_gpus()
     load_1min = psutil.getloadavg()[0] if hasattr(psutil, "getloadavg") else None
     share = psutil.cpu_percent(interval=LOAD_INTERVAL_S) / 100
     return Load(load_1min=load_1min, cpu_share=min(1.0, share))
@@ -185,8 +194,6 @@ def _block_queue(path: Path) -> Path | None:
 @functools.cache
 def read_gpus() -> tuple[Gpu, ...]:
     """NVIDIA accelerators; empty where there is none or no driver.
-
-    Whoever measures asks before the first pass: an error after the last one would lose the record.
 
     Raises
     ------

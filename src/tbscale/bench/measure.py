@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from tbscale.bench.command import profile_command
-from tbscale.bench.machine import read_gpus, read_load, read_machine
+from tbscale.bench.machine import read_load, read_machine
 from tbscale.bench.passes import PassOutcome, run_pass
 from tbscale.bench.records import seal
 from tbscale.bench.redact import Privacy, redact_command, redact_document
@@ -107,7 +107,6 @@ def measure(request: Request) -> Record:
     find_engine(request.engine)
     if request.repeats < MIN_REPEATS:
         logger.warning("%d repeats: too few to state a spread", request.repeats)
-    read_gpus()
     with tempfile.TemporaryDirectory(prefix="tbscale-") as scratch:
         before = read_load()
         outcomes = run_passes(request, Path(scratch))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.job import Job
+from tbscale.errors import RunError
 from tbscale.images.datasets import dataset
 from tbscale.images.standin.writer import StandIn, write_stand_in
 
@@ -90,9 +91,15 @@ def measure_growth(request: GrowthRequest) -> Record:
 
     Raises
     ------
-    RunError : a run ended early, or an engine is unknown
+    RunError : a run ended early, an engine is unknown, or the sizes are no range
     DatasetError : the dataset is unknown
     """
+    if not (0 < request.smallest <= request.largest < math.inf and request.threads_size > 0):
+        raise RunError(
+            f"crops from {request.smallest:g} to {request.largest:g} megapixels, and one of "
+            f"{request.threads_size:g}, are not to be had; pass sizes above 0, --smallest at most "
+            "--largest"
+        )
     data = dataset(request.dataset)
     crops = crops_of(data.shape, request.smallest, request.largest)
     with open_lab() as lab:

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import psutil
 
-from tbscale.bench.machine import read_gpus, read_load, read_machine
+from tbscale.bench.machine import read_load, read_machine
 from tbscale.bench.passes import run_pass
 from tbscale.bench.records import seal
 from tbscale.bench.redact import Privacy, redact_document
@@ -158,7 +158,6 @@ class Lab:
 @contextmanager
 def open_lab() -> Iterator[Lab]:
     """A lab whose scratch goes when the `with` ends."""
-    read_gpus()
     with tempfile.TemporaryDirectory(prefix="tbscale-") as folder:
         yield Lab(Path(folder), read_load())
 
