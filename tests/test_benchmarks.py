@@ -106,6 +106,7 @@ def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
         ("network.py --rounds -2", "-2 measures nothing; pass at least 1"),
         ("growth.py --largest nan", "tbscale: crops from 0.25 to nan megapixels"),
         ("growth.py --smallest 8 --largest 2", "tbscale: crops from 8 to 2 megapixels"),
+        ("growth.py --engines stock,nothing", "tbscale: there is no engine 'nothing'; choose"),
         ("growth.py --threads-size 0", "and one of 0, are not to be had; pass sizes above 0"),
         ("network_batch.py --tiles 0", "0 measures nothing; pass at least 1"),
         ("network_batch.py --device gpu", "tbscale: device 'gpu' is not available here; pass cpu"),

@@ -5,15 +5,14 @@ Slow, and only where the folder of real images is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from cellpose.models import CellposeModel
 from numpy.typing import NDArray
+from stock_cellpose import stock_labels
 
 from tbscale.bench.agreement import compare_labels
 from tbscale.engine import embedded_weights
@@ -28,60 +27,47 @@ TONSIL, CODEX = "tonsil", "codex"
 FEWEST_CELLS = 100
 
 
-@dataclass(frozen=True)
-class Tissue:
-    """A file of channels (C, Y, X), and the same pixels."""
+def stock(image: Path, channel2: bool, diameter: float | None) -> NDArray[Any]:
+    """What Cellpose finds on the whole plane."""
+    channels = (0, 1) if channel2 else (0,)
+    return stock_labels(embedded_weights(), image, channels, diameter=diameter)
 
-    path: Path
-    pixels: NDArray[Any]
 
-    def stock(self, channel2: bool, diameter: float | None) -> NDArray[Any]:
-        """What Cellpose finds on the whole plane."""
-        model = CellposeModel(pretrained_model=str(embedded_weights()))
-        pixels = self.pixels[:2] if channel2 else self.pixels[0]
-        masks = model.eval(
-            pixels,
-            channels=[1, 2] if channel2 else [0, 0],
-            channel_axis=0 if channel2 else None,
-            diameter=diameter,
-        )[0]
-        return np.asarray(masks)
-
-    def ours(
-        self, out: Path, channel2: bool, diameter: float | None, core_px: int | None
-    ) -> NDArray[Any]:
-        """What the engine finds, block by block."""
-        second = 1 if channel2 else None
-        segment(Request(self.path, out, 0, second, diameter=diameter, core_px=core_px))
-        return tifffile.imread(out, series=0, level=0)
+def ours(
+    image: Path, out: Path, channel2: bool, diameter: float | None, core_px: int | None
+) -> NDArray[Any]:
+    """What the engine finds, block by block."""
+    second = 1 if channel2 else None
+    segment(Request(image, out, 0, second, diameter=diameter, core_px=core_px))
+    return tifffile.imread(out, series=0, level=0)
 
 
 @pytest.fixture(scope="module", params=[TONSIL, CODEX])
 def tissue(
     request: pytest.FixtureRequest, real_images: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Tissue:
+) -> Path:
+    """A file of channels (C, Y, X)."""
     if request.param == TONSIL:
-        path = real_images / "cycif_tonsil" / "TEST1.ome.tif"
-        return Tissue(path, tifffile.imread(path, series=0, level=0))
+        return real_images / "cycif_tonsil" / "TEST1.ome.tif"
     folder = real_images / "codex_tissue"
     pixels = np.stack([tifffile.imread(folder / f"{one}.tif") for one in ("nucleus", "membrane")])
     path = tmp_path_factory.mktemp("codex") / "two.ome.tif"
     tifffile.imwrite(path, pixels, tile=(256, 256), metadata={"axes": "CYX"})
-    return Tissue(path, pixels)
+    return path
 
 
 @pytest.mark.parametrize("channel2", [False, True])
-def test_labels_equal_stock_cellpose(tissue: Tissue, channel2: bool, tmp_path: Path) -> None:
-    theirs = tissue.stock(channel2, None)
+def test_labels_equal_stock_cellpose(tissue: Path, channel2: bool, tmp_path: Path) -> None:
+    theirs = stock(tissue, channel2, None)
     assert theirs.max() >= FEWEST_CELLS
     for core_px in (100, 256, None):
-        ours = tissue.ours(tmp_path / f"{core_px}.ome.tif", channel2, None, core_px)
-        np.testing.assert_array_equal(ours, theirs)
+        labels = ours(tissue, tmp_path / f"{core_px}.ome.tif", channel2, None, core_px)
+        np.testing.assert_array_equal(labels, theirs)
 
 
 @pytest.mark.parametrize("diameter", [12.0, 25.0])
-def test_nearly_equal_at_another_diameter(tissue: Tissue, diameter: float, tmp_path: Path) -> None:
-    theirs = tissue.stock(False, diameter)
-    ours = tissue.ours(tmp_path / "labels.ome.tif", False, diameter, 200)
+def test_nearly_equal_at_another_diameter(tissue: Path, diameter: float, tmp_path: Path) -> None:
+    theirs = stock(tissue, False, diameter)
+    labels = ours(tissue, tmp_path / "labels.ome.tif", False, diameter, 200)
     assert theirs.max() >= FEWEST_CELLS
-    assert compare_labels(ours, theirs).ap[0.9] >= 0.99
+    assert compare_labels(labels, theirs).ap[0.9] >= 0.99

@@ -2,18 +2,15 @@
 
 import itertools
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
 import torch
-from cellpose import models
-from cellpose.models import CellposeModel
-from cellpose.resnet_torch import CPnet
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stock_cellpose import stock_labels
 from tiny import blobs, write_weights
 
 from tbscale.engine import measured
@@ -24,7 +21,6 @@ from tbscale.engine.plan import plan_segmentation
 from tbscale.engine.projection import Workload
 from tbscale.engine.request import Request
 from tbscale.engine.rescale import (
-    LARGEST_FACTOR,
     SLAB_ROWS,
     Scaling,
     choose_scaling,
@@ -37,7 +33,7 @@ from tbscale.engine.run import Settings, network_step
 from tbscale.engine.scratch import FlowStore
 from tbscale.engine.segmentation import segment
 from tbscale.engine.strips import Rows
-from tbscale.engine.weights import load_model, resolve_model
+from tbscale.engine.weights import resolve_model
 from tbscale.engine.workload.job import Job
 from tbscale.errors import PlanError
 from tbscale.images.plane import ArrayPlane
@@ -182,35 +178,6 @@ def test_the_grade_is_measured_at_the_scale_of_the_run(monkeypatch):
     assert frame == tuple(int(side / 5) for side in source)
 
 
-@pytest.mark.parametrize("diameter", [0.0, -3.0, float("nan")])
-def test_a_diameter_is_above_nothing(diameter):
-    with pytest.raises(PlanError, match="pass pixels above 0"):
-        choose_scaling(diameter, MODEL)
-
-
-@pytest.mark.parametrize("mean", [17.0, np.float32(17), 30.0, np.float32(12.3)])
-@pytest.mark.parametrize("diameter", [1e-300, 0.1, 0.5, None])
-def test_a_diameter_that_enlarges_too_much_is_refused_and_the_one_it_names_is_not(diameter, mean):
-    model = Diameters(mean, np.float32(0.5))
-    with pytest.raises(PlanError, match=rf"16 times smaller .* {mean:g} px; pass a") as refused:
-        choose_scaling(diameter, model)
-    least = float(str(refused.value).rpartition(" ")[2])
-    assert choose_scaling(least, model).factor <= LARGEST_FACTOR
-    with pytest.raises(PlanError):
-        choose_scaling(least - 0.011, model)
-
-
-@pytest.mark.parametrize("shape", [(420, 520), (3, 900), (1, 1), (27120, 26139)])
-@pytest.mark.parametrize("mean", [17.0, np.float32(12.3)])
-def test_a_diameter_that_leaves_nothing_of_the_plane_is_refused_with_one_that_does_not(shape, mean):
-    model = Diameters(mean, np.float32(17))
-    for diameter in (1e6, float("inf")):
-        with pytest.raises(PlanError, match="is 0 x 0 px; pass a --diameter of at most") as refused:
-            choose_scaling(diameter, model).frame(shape)
-        most = float(str(refused.value).rpartition(" ")[2])
-        assert min(choose_scaling(most, model).frame(shape)) == 1
-
-
 def test_the_plan_is_that_of_the_frame():
     plan = plan_segmentation((1000, 3000), 8 << 30, work=Workload(frame=(500, 1500)))
     alone = plan_segmentation((500, 1500), 8 << 30)
@@ -221,41 +188,6 @@ def test_the_plan_is_that_of_the_frame():
         for work in (Workload(frame=(1000, 3000)), Workload())
     )
     assert resized["resizing"] > as_it_is["resizing"] == 0
-
-
-# --- models ------------------------------------------------------------------------------------
-
-
-def stored_model(path: Path, **diameters: float) -> str:
-    """Untrained weights of the true network with the diameters given, or without any."""
-    torch.manual_seed(3)
-    state = CPnet([2, 32, 64, 128, 256], 3, sz=3).state_dict()
-    state["output.2.bias"] += torch.tensor([0.0, 0.0, 1.0])
-    for name in ("diam_mean", "diam_labels"):
-        del state[name]
-        if name in diameters:
-            state[name] = torch.tensor([diameters[name]])
-    torch.save(state, path)
-    return str(path)
-
-
-def check_diameters(weights):
-    model, ours = load_model(weights), read_diameters(weights)
-    assert (ours.mean_px, ours.labels_px) == (model.diam_mean, model.diam_labels)
-    assert type(ours.mean_px) is type(model.diam_mean)
-    assert choose_scaling(None, ours).factor == model.diam_mean / model.diam_labels
-
-
-@pytest.mark.parametrize("stored", [{}, {"diam_mean": 17.0}, {"diam_mean": 30, "diam_labels": 22}])
-def test_a_model_is_read_as_stock_cellpose_reads_it(stored, tmp_path):
-    check_diameters(resolve_model(stored_model(tmp_path / "own.pth", **stored)))
-
-
-@pytest.mark.parametrize("name", ["nuclei", "cyto3"])
-def test_a_named_model_is_read_as_stock_cellpose_reads_it(name, tmp_path, monkeypatch):
-    path = stored_model(tmp_path / f"{name}torch_0", diam_mean=30.0, diam_labels=19.5)
-    monkeypatch.setattr(models, "model_path", lambda name, index=0: path)
-    check_diameters(resolve_model(name))
 
 
 # --- whole runs ----------------------------------------------------------------------------------
@@ -282,18 +214,9 @@ def image(tmp_path_factory):
 LOOSE = Settings(rules=Rules(flow_threshold=0.0, min_size=5))
 
 
-def stock_labels(model, image, diameter, channels=(0,), **options):
-    pixels = tifffile.imread(image)[list(channels)]
-    two = len(channels) > 1
-    return CellposeModel(pretrained_model=model).eval(
-        pixels if two else pixels[0],
-        channels=[1, 2] if two else [0, 0],
-        channel_axis=0 if two else None,
-        diameter=diameter,
-        flow_threshold=0.0,
-        min_size=5,
-        **options,
-    )[0]
+def stock(model, image, diameter, channels=(0,), **options):
+    loose = {"flow_threshold": 0.0, "min_size": 5}
+    return stock_labels(model, image, channels, diameter=diameter, **loose, **options)
 
 
 def assert_equal(ours, theirs):
@@ -314,7 +237,7 @@ def test_labels_equal_stock_cellpose_at_another_diameter(diameter, core_px, mode
     out = tmp_path / "labels.ome.tif"
     request = Request(image, out, 0, model=model, diameter=diameter, settings=LOOSE)
     result = segment(replace(request, core_px=core_px))
-    assert_equal(tifffile.imread(out), stock_labels(model, image, diameter))
+    assert_equal(tifffile.imread(out), stock(model, image, diameter))
     frame = [a.size_px for a in (result.plan.grid.y, result.plan.grid.x)]
     factor = 17 / (diameter or 12)
     assert frame == [int(122 * factor), int(171 * factor)]
@@ -323,7 +246,7 @@ def test_labels_equal_stock_cellpose_at_another_diameter(diameter, core_px, mode
 def test_a_second_channel_is_resized_too(model, image, tmp_path):
     out = tmp_path / "labels.ome.tif"
     segment(Request(image, out, 0, 1, model=model, diameter=13.0, settings=LOOSE, core_px=80))
-    assert_equal(tifffile.imread(out), stock_labels(model, image, 13.0, (0, 1)))
+    assert_equal(tifffile.imread(out), stock(model, image, 13.0, (0, 1)))
 
 
 @pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
@@ -332,16 +255,16 @@ def test_a_measured_run_takes_a_diameter(model, image):
     job = Job("tbscale", str(image), channel=0, model=model, diameter=25.3, settings=asked)
     prepared = measured.prepare(job)  # its labels go when it does
     labels = prepared.run(StepClock()).labels
-    assert_equal(labels[0:122, 0:171], stock_labels(model, image, 25.3))
+    assert_equal(labels[0:122, 0:171], stock(model, image, 25.3))
 
 
 def test_iterations_asked_for_are_not_rescaled(model, image, tmp_path):
     out = tmp_path / "labels.ome.tif"
     settings = replace(LOOSE, niter=9)
     segment(Request(image, out, 0, model=model, diameter=25.0, settings=settings))
-    theirs = stock_labels(model, image, 25.0, niter=9)
+    theirs = stock(model, image, 25.0, niter=9)
     assert_equal(tifffile.imread(out), theirs)
-    assert not np.array_equal(theirs, stock_labels(model, image, 25.0))
+    assert not np.array_equal(theirs, stock(model, image, 25.0))
 
 
 def fake_network(tiles):

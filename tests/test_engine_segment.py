@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from cellpose.models import CellposeModel
 from cellpose.resnet_torch import CPnet
+from stock_cellpose import stock_labels
 from typer.testing import CliRunner
 
 from tbscale.cli import app
@@ -55,16 +55,8 @@ def image(tmp_path_factory):
 
 
 def stock(weights, image, settings=LOOSE, channels=(0,)):
-    pixels = tifffile.imread(image)[list(channels)]
-    model = CellposeModel(pretrained_model=weights)
-    return model.eval(
-        pixels if len(channels) > 1 else pixels[0],
-        channels=[1, 2] if len(channels) > 1 else [0, 0],
-        channel_axis=0 if len(channels) > 1 else None,
-        flow_threshold=settings.rules.flow_threshold,
-        min_size=settings.rules.min_size,
-        tile_overlap=settings.overlap,
-    )[0]
+    options = {"flow_threshold": settings.rules.flow_threshold, "min_size": settings.rules.min_size}
+    return stock_labels(weights, image, channels, tile_overlap=settings.overlap, **options)
 
 
 @pytest.fixture(scope="session")

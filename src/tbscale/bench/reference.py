@@ -73,6 +73,7 @@ def find_reference(document: Json, records: Iterable[Record]) -> Record | None:
 
 def agree_with_truth(labels: Path, truth: Path, crop: tuple[int, int, int, int] | None) -> Json:
     """Labels beside the known labels of a stand-in, over the region that was segmented."""
+    logger.info("labels: compared with %s", TRUTH)
     known = LabelsOnDisk(open_plane(truth), crop)
     compared = compare_labels(LabelsOnDisk(open_plane(labels)), known)
     return agreement(TRUTH, None, compared)
@@ -89,6 +90,7 @@ def agree_with_reference(labels: Path, labels_sha256: str, reference: Record) ->
     name = f"stock engine, record {reference.id[:8]}"
     kept = labels_file(result.labels_sha256)
     if kept.is_file():
+        logger.info("labels: compared with those of the %s", name)
         compared = compare_labels(LabelsOnDisk(open_plane(labels)), LabelsOnDisk(open_plane(kept)))
     elif result.labels_sha256 == labels_sha256:
         ap = dict.fromkeys(THRESHOLDS, 1.0)

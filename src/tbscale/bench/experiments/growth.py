@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.schema import Record
+from tbscale.engine.workload.engines import find_engine
 from tbscale.engine.workload.job import Job
 from tbscale.errors import RunError
 from tbscale.images.datasets import dataset
@@ -100,6 +101,8 @@ def measure_growth(request: GrowthRequest) -> Record:
             f"{request.threads_size:g}, are not to be had; pass sizes above 0, --smallest at most "
             "--largest"
         )
+    for engine in request.engines:
+        find_engine(engine)
     data = dataset(request.dataset)
     crops = crops_of(data.shape, request.smallest, request.largest)
     with open_lab() as lab:

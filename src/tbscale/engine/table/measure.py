@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, plan_blocks
+from tbscale.engine.table.runs import add_cells, add_values, has_cells
 from tbscale.errors import ImageError
 from tbscale.images.cached_plane import cache_chunks, rows_of_chunks_bytes
-from tbscale.images.compiled import compiled, inlined
 from tbscale.images.plane import Plane
 from tbscale.images.workers import ahead
 
@@ -67,89 +67,6 @@ class Shapes:
         return Shapes(self.area[chosen], self.sum_y[chosen], self.sum_x[chosen], self.box[chosen])
 
 
-@inlined
-def _add_run(k, y, x, end, top, left, values, area, sum_y, sum_x, box, total):  # type: ignore[no-untyped-def]
-    """Add the pixels from `x` to `end` of row `y` of a window to cell `k`, and their `values`."""
-    n = end - x
-    area[k] += n
-    sum_y[k] += n * (top + y)
-    sum_x[k] += n * (2 * left + x + end - 1) // 2
-    box[k, 0] = min(box[k, 0], top + y)
-    box[k, 1] = max(box[k, 1], top + y + 1)
-    box[k, 2] = min(box[k, 2], left + x)
-    box[k, 3] = max(box[k, 3], left + end)
-    if values.size > 0:
-        added = total[k]
-        for i in range(x, end):  # one after the other: sums of reals depend on the order
-            added += values[i]
-        total[k] = added
-
-
-@compiled
-def _add_cells(labels, pixels, top, left, area, sum_y, sum_x, box, total):  # type: ignore[no-untyped-def]
-    """Add a window at (`top`, `left`) to the arrays of `Shapes`, and its pixels, run by run.
-
-    A row of a cell is one run of pixels, or a few. Where `pixels` have no width, `total` stays.
-
-    Returns
-    -------
-    beyond : int, an id that the arrays have no place for, 0 if there is none
-    """
-    height, width = labels.shape
-    last, beyond = np.uint32(area.size), np.uint32(0)  # an id is compared as it is stored
-    for y in range(height):
-        row, values = labels[y], pixels[y]
-        inside, start = np.uint32(0), 0
-        for x in range(width):
-            here = row[x]
-            if here != inside:
-                if inside != 0:
-                    if inside <= last:
-                        k = np.int64(inside) - 1
-                        _add_run(k, y, start, x, top, left, values, area, sum_y, sum_x, box, total)
-                    else:
-                        beyond = max(beyond, inside)
-                inside, start = here, x
-        if inside > last:
-            beyond = max(beyond, inside)
-        elif inside != 0:
-            k = np.int64(inside) - 1
-            _add_run(k, y, start, width, top, left, values, area, sum_y, sum_x, box, total)
-    return beyond
-
-
-@compiled
-def _add_values(labels, pixels, total):  # type: ignore[no-untyped-def]
-    """Add the pixels of a window to the sum of their cell, row after row.
-
-    Returns
-    -------
-    beyond : int, as `_add_cells`
-    """
-    height, width = labels.shape
-    last, beyond = np.uint32(total.size), np.uint32(0)
-    for y in range(height):
-        for x in range(width):
-            here = labels[y, x]
-            if here > last:
-                beyond = max(beyond, here)
-            elif here != 0:
-                total[np.int64(here) - 1] += pixels[y, x]
-    return beyond
-
-
-@compiled
-def _has_cells(labels):  # type: ignore[no-untyped-def]
-    """Whether a window has a label at all."""
-    for y in range(labels.shape[0]):
-        largest = labels[y, 0]
-        for x in range(labels.shape[1]):
-            largest |= labels[y, x]
-        if largest != 0:
-            return True
-    return False
-
-
 def windows(shape: tuple[int, int]) -> Iterator[Region]:
     """The windows in which a plane is measured, row after row."""
     return (block.core for block in plan_blocks(shape, WINDOW_PX))
@@ -189,8 +106,8 @@ class _Windows:
                 yield region, labels, pixels
 
     def _load(self, region: Region) -> tuple[Region, NDArray[np.uint32], NDArray[Any] | None]:
-        labels = np.asarray(self._labels.read(*region), np.uint32)
-        if not _has_cells(labels):
+        labels = np.ascontiguousarray(self._labels.read(*region), np.uint32)
+        if not has_cells(labels):
             return region, labels, None
         if self._plane is None:
             return region, labels, np.empty((labels.shape[0], 0), np.uint8)
@@ -250,7 +167,7 @@ def _measure(labels: LabelReader, plane: Plane | None, count: int) -> tuple[Shap
     for (y, x), window, pixels in _Windows(labels, plane):  # in order: sums of floats too
         beyond = max(
             beyond,
-            _add_cells(window, pixels, y.start, x.start, area, sum_y, sum_x, box, total),
+            add_cells(window, pixels, y.start, x.start, area, sum_y, sum_x, box, total),
         )
     _check_ids(beyond, count)
     return Shapes(area, sum_y, sum_x, box), total
@@ -272,7 +189,7 @@ def measure_means(
     total = np.zeros(len(area), sum_type(plane.dtype))
     beyond = 0
     for _, window, pixels in _Windows(labels, plane):
-        beyond = max(beyond, _add_values(window, pixels, total))
+        beyond = max(beyond, add_values(window, pixels, total))
     _check_ids(beyond, len(area))
     return _means(total, area)
 

@@ -30,7 +30,7 @@ from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.network import FAST, make_network
 from tbscale.engine.run import Settings, network_step
 from tbscale.engine.scratch import FlowStore
-from tbscale.engine.table.measure import measure_cells
+from tbscale.engine.table.measure import measure_cells, windows
 from tbscale.engine.weights import EMBEDDED, resolve_model
 from tbscale.engine.workload.threads import fix_threads
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
@@ -125,33 +125,40 @@ class Bench:
         chunks = [chunk for level in levels_of(self.labels) for chunk in chunks_of(level)]
         return lambda: each(code, chunks)
 
-    def table(self) -> None:
+    def table(self) -> Job:
         """Shapes of all cells and their means in one channel."""
-        measure_cells(_InMemory(self.labels), open_plane(self.image), self.count)
+        labels = _InMemory(self.labels)
+        return lambda: measure_cells(labels, open_plane(self.image), self.count)
 
     def jobs(self) -> dict[str, tuple[Job, Job]]:
         """Each job: ours, and the codec's part alone."""
         decode = self.decode()
         return {
             "read": (self.read, decode),
-            "table": (self.table, decode),
+            "table": (self.table(), decode),
             "write-ome-zarr": (partial(self.write, ".ome.zarr"), self.encode(_zstd)),
             "write-ome-tiff": (partial(self.write, ".ome.tif"), self.encode(_deflate)),
         }
 
 
-@dataclass(frozen=True)
 class _InMemory:
-    """Labels that are there already, so that the table is timed on its own."""
+    """Labels that are there already, so that the table is timed on its own.
 
-    labels: Labels
+    Each window stands alone in memory, as those do that the readers of labels give.
+    """
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.labels.shape[0], self.labels.shape[1]
+    def __init__(self, labels: Labels) -> None:
+        self.shape = labels.shape[0], labels.shape[1]
+        self._windows = {
+            _corner(*window): np.ascontiguousarray(labels[window]) for window in windows(self.shape)
+        }
 
     def read(self, y: slice, x: slice) -> Labels:
-        return self.labels[y, x]
+        return self._windows[_corner(y, x)]
+
+
+def _corner(y: slice, x: slice) -> tuple[int, int]:
+    return y.start, x.start
 
 
 _decoded = ThreadRoom(CODEC_ROOM_BYTES)  # a codec alone needs no new memory for every chunk
