@@ -29,7 +29,7 @@ def find_runs(row, changed, ends):  # type: ignore[no-untyped-def]
     before, after, marks = row[:-1], row[1:], changed[1:]
     for x in range(after.size):
         marks[x] = after[x] != before[x]
-    count = 0
+    count = np.int64(0)
     eights = changed.view(np.uint64)
     for eight in range(eights.size):
         if eights[eight] != 0:
