@@ -7,10 +7,12 @@ import shutil
 import stat
 import subprocess
 import tomllib
+from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 from tbscale.bench.template import MAX_BYTES
 from tbscale.book.readme import update_readme
@@ -95,6 +97,20 @@ def test_versions_agree() -> None:
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## {version}" in changes
     assert "### Methodology" in changes
+
+
+def test_every_locked_version_takes_the_pythons_of_the_distributions() -> None:
+    """Debian 12 has Python 3.11.2; a lock written with a later one may hold what refuses it."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    names = [line.partition("==")[0] for line in lines if "==" in line]
+    assert len(names) > 100
+    refusing = [
+        f"{name} wants {wanted}"
+        for name in names
+        for wanted in (metadata(name)["Requires-Python"],)
+        if wanted and not all(python in SpecifierSet(wanted) for python in ("3.11.2", "3.12.3"))
+    ]
+    assert refusing == []
 
 
 def test_pre_commit_asks_no_host() -> None:
