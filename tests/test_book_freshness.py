@@ -82,6 +82,8 @@ def test_code_that_a_profile_does_not_run_ages_no_profile(
         ("growth", "src/tbscale/images/standin/tissue.py", True),
         ("growth", "src/tbscale/engine/table/measure.py", False),
         ("files", "src/tbscale/engine/table/measure.py", True),
+        ("growth", "src/tbscale/engine/workload/file_speeds.py", False),
+        ("files", "src/tbscale/engine/workload/file_speeds.py", True),
     ],
 )
 def test_code_that_an_experiment_runs_ages_it(
@@ -128,7 +130,7 @@ def test_a_profile_runs_no_function_of_what_does_not_age_it(tmp_path: Path) -> N
     ran = json.loads(done.stdout.splitlines()[-1])
     for path in ("engine/measured.py", "engine/stock.py", "engine/segmentation.py"):
         assert any(file.endswith(f"src/tbscale/{path}") for file in ran), "it would see one"
-    for one in (*freshness.APART, freshness.TABLES):
+    for one in (*freshness.APART, *freshness.FOR_FILES):
         path = one.removeprefix(":(exclude)")
         assert (ROOT / path).exists()
         assert [file for file in ran if f"/{path}" in file] == []

@@ -21,12 +21,15 @@ APART = (
     ":(exclude)src/tbscale/engine/estimate.py",
     ":(exclude)src/tbscale/engine/request.py",
     ":(exclude)src/tbscale/engine/workdir.py",
-    ":(exclude)src/tbscale/engine/workload/file_speeds.py",
     ":(exclude)src/tbscale/engine/workload/network_candidates.py",
     ":(exclude)src/tbscale/engine/training",
 )
-# tables of cells are timed by one experiment, and made in no other measurement
-TABLES, OF_TABLES = ":(exclude)src/tbscale/engine/table", "files"
+# one experiment alone times tables of cells and runs these codecs
+OF_FILES = "files"
+FOR_FILES = (
+    ":(exclude)src/tbscale/engine/table",
+    ":(exclude)src/tbscale/engine/workload/file_speeds.py",
+)
 # what decides the cost of a run: of the reference, how it is run; of ours, all of the engine
 PATHS = {
     REFERENCE_ENGINE: ("src/tbscale/engine/workload", "src/tbscale/engine/stock.py", *READING),
@@ -46,8 +49,8 @@ def age_in_words(entry: Entry) -> str:
     paths = PATHS.get(entry.record.engine.name, PATHS["tbscale"])
     if entry.record.passes:
         paths += APART
-    if entry.record.experiment != OF_TABLES:
-        paths += (TABLES,)
+    if entry.record.experiment != OF_FILES:
+        paths += FOR_FILES
     commit = entry.record.code.commit
     changed = None if commit is None else _changed(commit, paths)
     if changed is None:
