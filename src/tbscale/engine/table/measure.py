@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, plan_blocks
-from tbscale.engine.table.runs import add_cells, add_values, has_cells
+from tbscale.engine.table.runs import add_cells, has_cells
 from tbscale.errors import ImageError
 from tbscale.images.cached_plane import cache_chunks, rows_of_chunks_bytes
 from tbscale.images.plane import Plane
@@ -159,18 +159,30 @@ def measure_cells(
 
 def _measure(labels: LabelReader, plane: Plane | None, count: int) -> tuple[Shapes, NDArray[Any]]:
     """Shapes, and sums of pixels (n,) in `sum_type`, 0 without a plane."""
-    area, sum_y, sum_x = (np.zeros(count, np.int64) for _ in range(3))
-    box = np.zeros((count, 4), np.int32)
-    box[:, (0, 2)] = np.iinfo(np.int32).max
+    shapes = _no_pixels(count)
+    arrays = _arrays(shapes)
     total = np.zeros(count, np.int64 if plane is None else sum_type(plane.dtype))
     beyond = 0
     for (y, x), window, pixels in _Windows(labels, plane):  # in order: sums of floats too
         beyond = max(
             beyond,
-            add_cells(window, pixels, y.start, x.start, area, sum_y, sum_x, box, total),
+            add_cells(window, pixels, y.start, x.start, *arrays, total),
         )
     _check_ids(beyond, count)
-    return Shapes(area, sum_y, sum_x, box), total
+    return shapes, total
+
+
+def _arrays(shapes: Shapes) -> tuple[NDArray[Any], ...]:
+    """The same memory, as the kernel takes it."""
+    return shapes.area, shapes.sum_y, shapes.sum_x, shapes.box
+
+
+def _no_pixels(count: int) -> Shapes:
+    """Shapes of cells before any window is added."""
+    area, sum_y, sum_x = (np.zeros(count, np.int64) for _ in range(3))
+    box = np.zeros((count, 4), np.int32)
+    box[:, (0, 2)] = np.iinfo(np.int32).max
+    return Shapes(area, sum_y, sum_x, box)
 
 
 def measure_means(
@@ -187,9 +199,10 @@ def measure_means(
     ImageError : an id above n
     """
     total = np.zeros(len(area), sum_type(plane.dtype))
+    stay = _arrays(_no_pixels(0))
     beyond = 0
     for _, window, pixels in _Windows(labels, plane):
-        beyond = max(beyond, add_values(window, pixels, total))
+        beyond = max(beyond, add_cells(window, pixels, 0, 0, *stay, total))
     _check_ids(beyond, len(area))
     return _means(total, area)
 

@@ -77,13 +77,14 @@ def add_cells(labels, pixels, top, left, area, sum_y, sum_x, box, total):  # typ
     ----------
     labels : uint32 (H, W)
     pixels : (H, W); where they have no width, `total` stays
-    area, sum_y, sum_x, box, total : of all cells, cell `label_id` at `label_id - 1`
+    area, sum_y, sum_x, box : of all cells, cell `label_id` at `label_id - 1`; or of none, to stay
+    total : of all cells
 
     Returns
     -------
     beyond : int, an id that the arrays have no place for, 0 if there is none
     """
-    last, beyond = np.uint32(area.size), np.uint32(0)  # an id is compared as it is stored
+    last, beyond = np.uint32(total.size), np.uint32(0)  # an id is compared as it is stored
     changed, ends = scratch_for_runs(labels.shape[1])
     for y in range(labels.shape[0]):
         row, values = labels[y], pixels[y]
@@ -94,32 +95,10 @@ def add_cells(labels, pixels, top, left, area, sum_y, sum_x, box, total):  # typ
                 beyond = max(beyond, here)
             elif here != 0:
                 k = np.int64(here) - 1
-                _add_shape(k, top + y, left + start, left + end, area, sum_y, sum_x, box)
+                if area.size > 0:
+                    _add_shape(k, top + y, left + start, left + end, area, sum_y, sum_x, box)
                 if values.size > 0:
                     _add_pixels(k, values, start, end, total)
-            start = end
-    return beyond
-
-
-@compiled
-def add_values(labels, pixels, total):  # type: ignore[no-untyped-def]
-    """Add the pixels of a window to the sum of their cell, row after row.
-
-    Returns
-    -------
-    beyond : int, as `add_cells`
-    """
-    last, beyond = np.uint32(total.size), np.uint32(0)
-    changed, ends = scratch_for_runs(labels.shape[1])
-    for y in range(labels.shape[0]):
-        row, values = labels[y], pixels[y]
-        start = 0
-        for run in range(find_runs(row, changed, ends)):
-            here, end = row[start], ends[run]
-            if here > last:
-                beyond = max(beyond, here)
-            elif here != 0:
-                _add_pixels(np.int64(here) - 1, values, start, end, total)
             start = end
     return beyond
 
