@@ -193,7 +193,9 @@ def test_the_form_answers_without_a_server(browser: Browser, site: Path) -> None
     answer = "document.querySelector('#tb-fit output').textContent"
     shown = browser.evaluate(answer)
     assert "Stock Cellpose: does not fit" in shown
-    assert "tbscale: fits" in shown
+    said = re.search(r"the plan projects ([\d.]+)", (site / "will-it-fit.html").read_text())
+    assert said is not None
+    assert f"tbscale: fits, at most {said[1]} GiB" in shown  # as the sentence above the form
     browser.evaluate(
         "(() => { const f = document.getElementById('tb-fit'); f.memory.value = 1000;"
         "f.dispatchEvent(new Event('input')); })()"

@@ -1,4 +1,4 @@
-"""A run that is killed, runs out of disk, or is asked something else: resumed or refused."""
+"""A run that is killed, runs out of disk, or has company: resumed, or ended in one sentence."""
 
 import errno
 import multiprocessing
@@ -11,15 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-import zarr
 import zarr.storage._local as local_store
-from fake_run import BENCH, SETTINGS, SHAPE, broken, climber, request
+from fake_run import BENCH, SHAPE, broken, climber, request
 
 from tbscale.cli import main
 from tbscale.engine import packed, scratch, segmentation
-from tbscale.engine.cells import Rules
 from tbscale.engine.segmentation import segment
-from tbscale.engine.weights import Weights, embedded_weights
 from tbscale.engine.workdir import workdir_path
 from tbscale.errors import ImageError, RunError
 
@@ -164,58 +161,6 @@ def test_a_disk_that_is_really_full(folder, undisturbed, tmp_path_factory):
         subprocess.run(["umount", str(small)], check=True)
 
 
-CHANGES = {
-    "channel was 0, is 1": {"channel": 1},
-    "channel2 was None, is 1": {"channel2": 1},
-    "overlap was 0.1, is 0.2": {"settings": replace(SETTINGS, overlap=0.2)},
-    "batch_size was 8, is 4": {"settings": replace(SETTINGS, batch_size=4)},
-    "tile_px was 224, is 160": {"settings": replace(SETTINGS, tile_px=160)},
-    "cellprob_threshold was 0.0, is 1.0": {"settings": replace(SETTINGS, cellprob_threshold=1.0)},
-    "niter was 200, is 100": {"settings": replace(SETTINGS, niter=100)},
-    "flow_threshold was 3.0, is 0.4": {"settings": replace(SETTINGS, rules=Rules())},
-    "min_size was 15, is 30": {"settings": replace(SETTINGS, rules=Rules(3.0, min_size=30))},
-    "core_px was 200, is 128": {"core_px": 128},
-    "z was None, is 0": {"z": 0},
-}
-
-
-def start(folder, **changes):
-    """A run that ends in the middle."""
-    with pytest.raises(RuntimeError):
-        segment(replace(request(folder), **changes), make_network=broken)
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_another_parameter_is_refused_by_name(change, folder):
-    start(folder)
-    with pytest.raises(RunError, match=rf"another one \({change}\); .* pass --restart to drop it"):
-        segment(replace(request(folder), **CHANGES[change]), make_network=broken)
-
-
-def test_another_image_is_refused(folder):
-    start(folder)
-    os.utime(folder / "image.tif", (1, 1))
-    with pytest.raises(RunError, match=r"another one \(image changed was"):
-        segment(request(folder), make_network=broken)
-
-
-def test_a_changed_chunk_of_a_store_is_noticed(folder):
-    """The directory itself stays as it was: what changed lies below."""
-    store = folder / "image.zarr"
-    level = zarr.create_group(store).create_array("0", shape=SHAPE, chunks=(128, 128), dtype="u2")
-    level[:] = tifffile.imread(folder / "image.tif")[0]
-    axes = [{"name": name, "type": "space"} for name in "yx"]
-    scale = [{"type": "scale", "scale": [1.0, 1.0]}]
-    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}
-    zarr.open_group(store).attrs["ome"] = {"version": "0.5", "multiscales": [image]}
-    start(folder, image=store)
-    top = store.stat()
-    level[130:140, 130:140] = 7
-    assert store.stat().st_mtime_ns == top.st_mtime_ns
-    with pytest.raises(RunError, match=r"another one \(image bytes was .* image changed was"):
-        segment(request(folder, image=store), make_network=broken)
-
-
 @pytest.mark.parametrize("axis", ["z", "t"])
 def test_a_plane_of_a_volume_or_series_is_segmented(folder, undisturbed, axis):
     plane = tifffile.imread(folder / "image.tif")[0]
@@ -228,29 +173,6 @@ def test_a_plane_of_a_volume_or_series_is_segmented(folder, undisturbed, axis):
     result = segment(replace(made, **{axis: 1}), make_network=climber)
     np.testing.assert_array_equal(tifffile.imread(result.out), undisturbed)
     assert result.cells.read_text().count("\n") == result.cell_count + 1
-
-
-def test_other_weights_are_refused(folder, monkeypatch):
-    start(folder)
-    other = Weights("embedded", embedded_weights(), False, "0" * 64)
-    monkeypatch.setattr("tbscale.engine.segmentation.resolve_model", lambda name: other)
-    with pytest.raises(RunError, match=r"another one \(weights sha256 was"):
-        segment(request(folder), make_network=broken)
-
-
-def test_a_run_finds_the_core_again_that_it_had_chosen(folder):
-    """The plan chose by the memory that was free then; now there is more or less."""
-    start(folder, core_px=None)
-    result = segment(
-        replace(request(folder), core_px=None, memory_bytes=1 << 40), make_network=climber
-    )
-    assert result.plan.core_px == 2048
-    start(folder, core_px=256, out=folder / "b.ome.tif")
-    result = segment(
-        replace(request(folder, "b.ome.tif"), core_px=None, memory_bytes=1 << 40),
-        make_network=climber,
-    )
-    assert result.plan.core_px == 256
 
 
 @pytest.mark.parametrize("left", ["while it was renamed", "half removed"])

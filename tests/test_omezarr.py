@@ -2,10 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,60 +11,12 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
+from zarr_stores import noise, write_store
 
 from tbscale.errors import ImageError
 from tbscale.images.open import open_image, open_plane
 
 ALL = slice(None)
-TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
-
-
-def write_store(
-    path: Path,
-    pixels: np.ndarray,
-    axes: str = "cyx",
-    zarr_format: int = 3,
-    names: list[str] | None = None,
-    n_levels: int = 2,
-    unit: str | None = "micrometer",
-    **array: Any,
-) -> None:
-    """An OME-Zarr image, each level every second pixel of the one before."""
-    group = zarr.open_group(path, mode="w", zarr_format=zarr_format)  # type: ignore[arg-type]
-    if zarr_format == 2:
-        array["chunk_key_encoding"] = {"name": "v2", "separator": "/"}
-    datasets = []
-    for level in range(n_levels):
-        step = 2**level
-        pyramid = pixels[..., ::step, ::step]
-        chunks = array.get("chunks", (*[1] * (pixels.ndim - 2), 16, 20))
-        group.create_array(
-            f"s{level}", shape=pyramid.shape, dtype=pixels.dtype, **array | {"chunks": chunks}
-        )[...] = pyramid
-        scale = [0.65 * step if a == "y" else 0.5 * step if a == "x" else 1.0 for a in axes]
-        datasets.append(
-            {
-                "path": f"s{level}",
-                "coordinateTransformations": [{"type": "scale", "scale": scale}],
-            }
-        )
-    unit_of = {a: {"unit": unit} for a in "yx"} if unit else {}
-    multiscale = {
-        "axes": [{"name": a, "type": TYPES[a], **unit_of.get(a, {})} for a in axes],
-        "datasets": datasets,
-    }
-    facts: dict[str, Any] = {"multiscales": [multiscale]}
-    if names is not None:
-        facts["omero"] = {"channels": [{"label": name} for name in names]}
-    if zarr_format == 2:
-        multiscale["version"] = "0.4"
-        group.attrs.update(facts)
-    else:
-        group.attrs["ome"] = {"version": "0.5", **facts}
-
-
-def noise(*shape: int, dtype: str = "uint16") -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
 
 
 @pytest.fixture
@@ -249,87 +199,3 @@ def test_the_image_of_bioformats2raw(tmp_path: Path) -> None:
         with open_image(root) as image:
             assert any("several images" in note for note in image.notes)
             assert image.levels[0].stored_bytes > 0
-
-
-# --- what cannot be read ---
-
-
-def edit(store: Path, change: Any) -> None:
-    """Change the OME metadata of a Zarr 3 group."""
-    file = store / "zarr.json"
-    document = json.loads(file.read_text())
-    change(document["attributes"]["ome"])
-    file.write_text(json.dumps(document))
-
-
-def broken() -> Iterator[Any]:
-    """(words of the error, change of the metadata)."""
-    yield "without multiscales", lambda ome: ome.pop("multiscales")
-    yield "cannot be opened", lambda ome: ome.update(multiscales=[])
-    yield "cannot be opened", lambda ome: ome["multiscales"][0].pop("datasets")
-    yield "and 0 arrays", lambda ome: ome["multiscales"][0].update(datasets=[])
-    yield "not there", lambda ome: ome["multiscales"][0]["datasets"][0].update(path="absent")
-    yield "2 axes", lambda ome: ome["multiscales"][0]["axes"].pop(0)
-    yield "end in y and x", lambda ome: ome["multiscales"][0]["axes"].reverse()
-    yield "plate", lambda ome: (ome.pop("multiscales"), ome.update(plate={}))
-    yield "list of label images", lambda ome: (ome.pop("multiscales"), ome.update(labels=["a"]))
-
-
-@pytest.mark.parametrize(("words", "change"), list(broken()))
-def test_broken_metadata_is_refused(store: Path, words: str, change: Any) -> None:
-    write_store(store, noise(2, 20, 20))
-    edit(store, change)
-    with pytest.raises(ImageError, match=words) as caught:
-        open_image(store)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"zarr_format": 9}', "null"])
-def test_broken_json_is_refused(store: Path, content: str) -> None:
-    write_store(store, noise(2, 20, 20))
-    (store / "zarr.json").write_text(content)
-    with pytest.raises(ImageError, match=r"image\.ome\.zarr"):
-        open_image(store)
-
-
-def test_a_directory_that_is_no_zarr_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="directory and no OME-Zarr"):
-        open_image(tmp_path)
-
-
-@pytest.mark.parametrize("zarr_format", [2, 3])
-def test_an_array_is_refused(store: Path, zarr_format: int) -> None:
-    write_store(store, noise(2, 20, 20), zarr_format=zarr_format)
-    with pytest.raises(ImageError, match="pass the group"):
-        open_image(store / "s0")
-
-
-def test_text_is_refused(store: Path) -> None:
-    write_store(store, noise(2, 20, 20).astype("S2"), zarr_format=2)
-    with pytest.raises(ImageError, match="no pixels"):
-        open_image(store)
-
-
-def test_complex_values_are_refused(store: Path) -> None:
-    write_store(store, noise(2, 20, 20, dtype="complex64"))
-    with open_image(store) as image, pytest.raises(ImageError, match="complex64"):
-        image.plane(0)
-
-
-def test_a_damaged_chunk_is_refused(store: Path) -> None:
-    pixels = noise(2, 20, 20)
-    write_store(store, pixels)
-    (store / "s0" / "c" / "1" / "0" / "0").write_bytes(b"spoilt")
-    assert np.array_equal(open_plane(store, 0).read(ALL, ALL), pixels[0])
-    with pytest.raises(ImageError, match="cannot be read"):
-        open_plane(store, 1).read(ALL, ALL)
-
-
-def test_a_level_with_other_channels_is_left_out(store: Path) -> None:
-    write_store(store, noise(3, 40, 40))
-    group = zarr.open_group(store, mode="a")
-    del group["s1"]
-    group.create_array("s1", shape=(2, 20, 20), dtype="uint16")
-    with open_image(store) as image:
-        assert len(image.levels) == 1
-        assert any("left out" in note for note in image.notes)

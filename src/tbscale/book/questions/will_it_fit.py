@@ -26,7 +26,8 @@ TILE_PX, OVERLAP, BATCH_SIZE = 224, 0.1, 8  # as `tbscale segment` takes them
 CHUNK_PX = 1024  # rows of chunks that are kept decoded while a plane is read
 PIXEL_BYTES = 2
 SIDES_PX = (5_000, 10_000, 20_000, 30_000, 50_000, 100_000)
-GRID_PX = tuple(round(1024 * 2 ** (k / 2)) for k in range(16))  # sides that the form looks up
+# sides that the form looks up: those of the table, so that both say the same, and others between
+GRID_PX = tuple(sorted({*SIDES_PX, *(round(1024 * 2 ** (k / 2)) for k in range(16))}))
 # engines whose memory is bounded by a plan instead of growing along a line, and their networks
 BOUNDED = {"tbscale": "exact", "tbscale-fast": "fast", "tbscale-half": "half"}
 MATRIX_UNITS = "amx_bf16"

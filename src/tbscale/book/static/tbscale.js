@@ -30,7 +30,7 @@ function askWhetherItFits(form, data) {
       if (usual <= memory * gib) lines.push(`tbscale: fits, at most ${words(usual)}.`);
       else if (smallest <= memory * gib)
         lines.push(`tbscale: fits with smaller blocks, at most ${words(smallest)}.`);
-      else lines.push(`tbscale: does not fit, at most ${words(smallest)}.`);
+      else lines.push(`tbscale: does not fit; its smallest blocks need up to ${words(smallest)}.`);
     }
     output.textContent = lines.join(" ");
   };
