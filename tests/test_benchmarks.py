@@ -137,7 +137,7 @@ def test_a_part_of_every_guideline_measures_a_small_image(script):
     y, x = slice(1200, 1520), slice(900, 1220)
     image = script("guideline_parts.sample").render_channel(spec, y, x)
     glass = np.random.default_rng(0).integers(90, 110, (64, 64)).astype(np.uint16)
-    sample = made.Sample("exemplar-001", "stand-in", image, image.shape, None, glass, 1, 0.65)
+    sample = made.Sample("exemplar-001", "stand-in", image, image.shape, None, (glass,), 1, 0.65)
     notes = made.Notes()
     for name in ("dynamics", "blocks", "crops"):
         made.PARTS[name](sample, notes)

@@ -16,6 +16,7 @@ from tbscale.steps import StepClock
 PIECE_PX = 448
 SHIFT_PX = 37
 MARGIN_PX = 64
+WITHOUT_CELLS = "pieces without cells"
 
 
 def measure_crops(sample: Sample, notes: Notes) -> None:
@@ -26,19 +27,35 @@ def measure_crops(sample: Sample, notes: Notes) -> None:
 
 def _limits(sample: Sample, notes: Notes) -> None:
     side = min(PIECE_PX, min(sample.image.shape) // 2)
-    pieces = {"a piece of the tissue": sample.image[:side, :side]}
-    if sample.glass is not None:
-        pieces["a piece without cells"] = sample.glass
-    for name, piece in pieces.items():
-        own = intensity_limits(ArrayPlane(piece))
-        globally = sample.flows_of(piece, sample.limits)
-        locally = sample.flows_of(piece, own)
-        changed, followed = _changed(locally[2] > 0, globally[2] > 0)
-        notes.count("limits.changed", name, changed / max(1, followed))
-        notes.count("limits.cells", f"{name}, limits of the plane", int(label(globally).max()))
-        notes.count("limits.cells", f"{name}, its own limits", int(label(locally).max()))
-        notes.count("limits.high", f"{name}, limits of the plane", float(sample.limits.high), "1")
-        notes.count("limits.high", f"{name}, its own limits", float(own.high), "1")
+    regions = _regions(sample.image.shape, (side, side))
+    tissue = max(regions, key=lambda one: int(sample.foreground[one].sum()))
+    kinds = {"a piece of the tissue": (sample.image[tissue],)}
+    if sample.glass:
+        kinds[WITHOUT_CELLS] = sample.glass
+    for name, pieces in kinds.items():
+        changed = followed = 0
+        found = {"limits of the plane": 0, "own limits": 0}
+        for piece in pieces:
+            globally = sample.flows_of(piece, sample.limits)
+            locally = sample.flows_of(piece, intensity_limits(ArrayPlane(piece)))
+            here, all_here = _changed(locally[2] > 0, globally[2] > 0)
+            changed, followed = changed + here, followed + all_here
+            for words, output in zip(found, (globally, locally), strict=True):
+                found[words] += int(label(output).max())
+        notes.count("limits.pieces", name, len(pieces))
+        if followed:
+            notes.count("limits.changed", name, changed / followed)
+        for words, cells in found.items():
+            notes.count("limits.cells", f"{name}, {words}", cells)
+
+
+def _regions(shape: tuple[int, ...], size: tuple[int, int]) -> list[tuple[slice, slice]]:
+    """Pieces of a plane, near its corners, that do not begin where its tiles do."""
+    starts = [
+        sorted({min(SHIFT_PX, side - piece), side - piece})
+        for side, piece in zip(shape, size, strict=True)
+    ]
+    return [(slice(y, y + size[0]), slice(x, x + size[1])) for y in starts[0] for x in starts[1]]
 
 
 def _changed(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[int, int]:
@@ -47,18 +64,20 @@ def _changed(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> tuple[int, int
 
 
 def _grid(sample: Sample, notes: Notes) -> None:
-    """The same pixels and limits, through the plane's grid and through a piece's own."""
-    height = min(PIECE_PX, sample.image.shape[0] - SHIFT_PX)
-    width = min(PIECE_PX, sample.image.shape[1] - SHIFT_PX)
-    y, x = slice(SHIFT_PX, SHIFT_PX + height), slice(SHIFT_PX, SHIFT_PX + width)
-    own = sample.flows_of(sample.image[y, x], sample.limits)
+    """The same pixels and limits, through the plane's grid and through the pieces' own."""
+    height, width = (min(PIECE_PX, side - SHIFT_PX) for side in sample.image.shape)
     inner = (slice(MARGIN_PX, height - MARGIN_PX), slice(MARGIN_PX, width - MARGIN_PX))
-    whole = sample.output[:, y, x]
-    changed, followed = _changed(own[2][inner] > 0, whole[2][inner] > 0)
-    notes.count("grid.changed", "a grid of its own", changed / max(1, followed))
-    notes.count(
-        "grid.logit", "a grid of its own", float(np.abs(own[2][inner] - whole[2][inner]).max())
-    )
+    changed = followed = 0
+    furthest = 0.0
+    for y, x in _regions(sample.image.shape, (height, width)):
+        own = sample.flows_of(sample.image[y, x], sample.limits)[2][inner]
+        whole = sample.output[2, y, x][inner]
+        here, all_here = _changed(own > 0, whole > 0)
+        changed, followed = changed + here, followed + all_here
+        furthest = max(furthest, float(np.abs(own - whole).max()))
+    if followed:
+        notes.count("grid.changed", "a grid of its own", changed / followed)
+    notes.count("grid.logit", "a grid of its own", furthest)
     again = _lower_rows(sample)
     first = sample.image.shape[0] - again.shape[1]
     changed, followed = _changed(again[2] > 0, sample.output[2, first:] > 0)

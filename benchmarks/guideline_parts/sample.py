@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +32,7 @@ from tbscale.steps import StepClock
 SEED = 2026
 SIDE_PX = 1024
 GLASS_PX = 448
+GLASS_PIECES = 9  # how many cells a network finds in one depends on its noise
 CORNERS = {
     "exemplar-001": (1024, 768),
     "LUNG-1-LN_40X": (4096, 4096),
@@ -47,7 +50,8 @@ class Sample:
     image : uint16 (Y, X)
     plane_shape : (Y, X) of the whole plane
     crop : (y0, y1, x0, x1) of the window, None for the whole plane
-    glass : uint16 (GLASS_PX, GLASS_PX) of the same plane without any cell, None where not known
+    glass : uint16 (GLASS_PX, GLASS_PX), pieces of the same plane without any cell; none where that
+        is not known
     """
 
     name: str
@@ -55,14 +59,14 @@ class Sample:
     image: NDArray[np.uint16]
     plane_shape: tuple[int, int]
     crop: tuple[int, int, int, int] | None
-    glass: NDArray[np.uint16] | None
+    glass: tuple[NDArray[np.uint16], ...]
     channels: int
     pixel_size_um: float | None
 
     @cached_property
     def limits(self) -> Limits:
-        """Intensity limits of the window, with the glass if there is some, as one plane."""
-        pixels = [self.image.ravel()] + ([] if self.glass is None else [self.glass.ravel()])
+        """Intensity limits of the window, with a piece of glass if there is some, as one plane."""
+        pixels = [self.image.ravel(), *(piece.ravel() for piece in self.glass[:1])]
         return intensity_limits(ArrayPlane(np.concatenate(pixels)[None]))
 
     @cached_property
@@ -133,20 +137,19 @@ def stand_in_sample(name: str) -> Sample:
     y0, x0 = CORNERS[name]
     y, x = slice(y0, y0 + SIDE_PX), slice(x0, x0 + SIDE_PX)
     image = render_channel(spec, y, x)
-    glass = _find_glass(spec, data.shape)
+    glass = tuple(itertools.islice(_glass(spec, data.shape), GLASS_PIECES))
     crop = (y.start, y.stop, x.start, x.stop)
     channels = len(data.channel_names)
     return Sample(name, "stand-in", image, data.shape, crop, glass, channels, data.pixel_size_um)
 
 
-def _find_glass(spec: Any, shape: tuple[int, int]) -> NDArray[np.uint16] | None:
-    """The first window without a cell, looking along the borders' parallels; None if none."""
+def _glass(spec: Any, shape: tuple[int, int]) -> Iterator[NDArray[np.uint16]]:
+    """Windows without a cell, looking along the borders' parallels."""
     for y0 in range(0, shape[0] - GLASS_PX, max(GLASS_PX, shape[0] // 24)):
         for x0 in range(0, shape[1] - GLASS_PX, max(GLASS_PX, shape[1] // 24)):
             y, x = slice(y0, y0 + GLASS_PX), slice(x0, x0 + GLASS_PX)
             if not render_labels(spec, y, x).any():
-                return render_channel(spec, y, x)
-    return None
+                yield render_channel(spec, y, x)
 
 
 def real_sample(name: str, path: Path) -> Sample:
@@ -157,4 +160,4 @@ def real_sample(name: str, path: Path) -> Sample:
         size = image.pixel_size_um
         channels = len(image.channels)
     shape = (pixels.shape[0], pixels.shape[1])
-    return Sample(name, "real", pixels, shape, None, None, channels, size[0] if size else None)
+    return Sample(name, "real", pixels, shape, None, (), channels, size[0] if size else None)

@@ -12,15 +12,15 @@ NORMALISE = Guideline(
     "Find the intensity limits once, over the whole image, and hand the same ones to every piece.",
     (
         Claim(
-            "foreground that changes where a piece without cells sets its own limits",
-            value("limits.changed", "a piece without cells"),
+            "foreground that changes where pieces without cells set their own limits",
+            value("limits.changed", "pieces without cells"),
             "at least",
             0.01,
             formats.share,
         ),
         Claim(
-            "cells found in it",
-            value("limits.cells", "a piece without cells, its own limits"),
+            "cells found in them",
+            value("limits.cells", "pieces without cells, own limits"),
             "at least",
             1.0,
             formats.compact,
