@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tbscale.bench.records import save_record
@@ -47,11 +48,18 @@ def new_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def run(measure: Callable[[], Record], out: Path) -> None:
-    """Measure with progress on stderr, and save the record; a mistake is one sentence."""
+@contextmanager
+def said_in_words() -> Iterator[None]:
+    """Progress on stderr, and a user's mistake as one sentence and exit status 2."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
-        logger.info("wrote %s", save_record(measure(), out))
+        yield
     except TbscaleError as error:
         sys.stderr.write(f"tbscale: {error}\n")
         raise SystemExit(2) from None
+
+
+def run(measure: Callable[[], Record], out: Path) -> None:
+    """Measure and save the record."""
+    with said_in_words():
+        logger.info("wrote %s", save_record(measure(), out))

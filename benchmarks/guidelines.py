@@ -23,6 +23,7 @@ from typing import Any
 CORES = str(os.cpu_count() or 1)
 os.environ.setdefault("OMP_NUM_THREADS", CORES)
 
+from experiment import said_in_words  # noqa: E402
 from guideline_parts.blocks import measure_blocks  # noqa: E402
 from guideline_parts.crops import measure_crops  # noqa: E402
 from guideline_parts.dynamics import measure_dynamics  # noqa: E402
@@ -118,10 +119,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     """Measure every chosen image and save a record of each."""
     options = parse(arguments)
+    real = (
+        [real_sample(TONSIL, options.tonsil)] if options.tonsil else []
+    )  # refused before any work
     for name in list(DATASETS) if options.all else options.image:
         measure_and_save(stand_in_sample(name), options.out)
-    if options.tonsil:
-        measure_and_save(real_sample(TONSIL, options.tonsil), options.out)
+    for sample in real:
+        measure_and_save(sample, options.out)
 
 
 def measure_and_save(sample: Sample, out: Path) -> None:
@@ -132,6 +136,6 @@ def measure_and_save(sample: Sample, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cellpose").setLevel(logging.WARNING)
-    main(sys.argv[1:])
+    with said_in_words():
+        main(sys.argv[1:])

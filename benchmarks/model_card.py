@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from cellpose.models import CellposeModel
+from experiment import said_in_words
 from numpy.typing import NDArray
 
 from tbscale.bench.agreement import average_precision, count_overlaps
@@ -199,6 +200,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cellpose").setLevel(logging.WARNING)
-    main(sys.argv[1:])
+    with said_in_words():
+        main(sys.argv[1:])

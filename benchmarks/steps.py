@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import psutil
 from cellpose4 import Cellpose4
+from experiment import said_in_words
 from measures import Measure, make_record, measure
 from numpy.typing import NDArray
 from step_engines import NITER, RULES, STEPS, Cellpose3, Engine, Tbscale
@@ -268,6 +269,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cellpose").setLevel(logging.WARNING)
-    main(sys.argv[1:])
+    with said_in_words():
+        main(sys.argv[1:])

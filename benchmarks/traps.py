@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from cellpose import dynamics, transforms
 from cellpose4 import Cellpose4
+from experiment import said_in_words
 from measures import Measure, make_record, measure
 from numpy.typing import NDArray
 from step_flows import Flows, add_options, load_flows
@@ -273,6 +274,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("cellpose").setLevel(logging.WARNING)
-    main(sys.argv[1:])
+    with said_in_words():
+        main(sys.argv[1:])

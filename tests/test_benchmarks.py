@@ -111,6 +111,18 @@ def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
         ("network_batch.py --tiles 0", "0 measures nothing; pass at least 1"),
         ("network_batch.py --device gpu", "tbscale: device 'gpu' is not available here; pass cpu"),
         ("network_batch.py --python4 no/python", "tbscale: there is no no/python; make it with"),
+        (
+            "guidelines.py --all --tonsil no.tif",
+            "tbscale: there is no file or directory no.tif; pass",
+        ),
+        (
+            "steps.py exemplar-001 --image no.tif",
+            "tbscale: there is no image no.tif; pass the path",
+        ),
+        (
+            "traps.py exemplar-001 --image no.tif",
+            "tbscale: there is no image no.tif; pass the path",
+        ),
         ("network.py --candidates winograd,abacus", "'abacus'; choose from reference, "),
     ],
 )

@@ -114,6 +114,18 @@ def test_changing_one_figure_of_a_record_flips_the_predicate(shelf: Shelf) -> No
     assert table not in old
 
 
+@pytest.mark.parametrize(("own", "plane", "holds"), [(3.0, 2.0, True), (2.0, 2.0, False)])
+def test_cells_in_glass_count_beyond_those_of_the_plane(
+    shelf: Shelf, own: float, plane: float, holds: bool
+) -> None:
+    def found(document: Json) -> None:
+        for one in document["measures"]:
+            if one["name"] == "limits.cells":
+                one["value"] = own if one["subject"].endswith("own limits") else plane
+
+    assert evaluate(guideline("g13"), changed(shelf, "g13", found))[0].holds == holds
+
+
 def test_changing_a_time_changes_text_table_and_figure(shelf: Shelf) -> None:
     def slower(document: Json) -> None:
         for one in document["measures"]:

@@ -12,6 +12,7 @@ from made_up import made_up_document
 from tiny import write_tiny
 
 from tbscale.bench import template
+from tbscale.bench.command import OPTIONS
 from tbscale.bench.measure import Request
 from tbscale.bench.records import seal
 from tbscale.book import notebook, region
@@ -19,23 +20,10 @@ from tbscale.book.shelf import Entry
 from tbscale.engine.workload.labels import write_labels
 from tbscale.errors import RunError, WeightsError
 
-PARAMETERS = {
-    "dataset",
-    "image",
-    "channel",
-    "model",
-    "diameter",
-    "engine",
-    "device",
-    "crop",
-    "repeats",
-    "out",
-}
-
 
 def test_the_notebook_has_its_parameters_and_no_outputs() -> None:
     path = template.find_template()
-    assert set(template.known_parameters(path)) >= PARAMETERS
+    assert set(template.known_parameters(path)) >= {*OPTIONS, "dataset", "out"}
     cells = nbformat.read(path, as_version=4).cells
     assert [c for c in cells if "parameters" in c.metadata.get("tags", [])]
     assert not any(c.get("outputs") or c.get("execution_count") for c in cells)

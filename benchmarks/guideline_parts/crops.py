@@ -16,7 +16,6 @@ from tbscale.steps import StepClock
 PIECE_PX = 448
 SHIFT_PX = 37
 MARGIN_PX = 64
-WITHOUT_CELLS = "pieces without cells"
 
 
 def measure_crops(sample: Sample, notes: Notes) -> None:
@@ -31,7 +30,7 @@ def _limits(sample: Sample, notes: Notes) -> None:
     tissue = max(regions, key=lambda one: int(sample.foreground[one].sum()))
     kinds = {"a piece of the tissue": (sample.image[tissue],)}
     if sample.glass:
-        kinds[WITHOUT_CELLS] = sample.glass
+        kinds["pieces without cells"] = sample.glass
     for name, pieces in kinds.items():
         changed = followed = 0
         found = {"limits of the plane": 0, "own limits": 0}
@@ -50,7 +49,7 @@ def _limits(sample: Sample, notes: Notes) -> None:
 
 
 def _regions(shape: tuple[int, ...], size: tuple[int, int]) -> list[tuple[slice, slice]]:
-    """Pieces of a plane, near its corners, that do not begin where its tiles do."""
+    """Pieces of a plane near its corners; they overlap where it is less than two pieces wide."""
     starts = [
         sorted({min(SHIFT_PX, side - piece), side - piece})
         for side, piece in zip(shape, size, strict=True)
@@ -81,7 +80,8 @@ def _grid(sample: Sample, notes: Notes) -> None:
     again = _lower_rows(sample)
     first = sample.image.shape[0] - again.shape[1]
     changed, followed = _changed(again[2] > 0, sample.output[2, first:] > 0)
-    notes.count("grid.changed", "the grid of the plane", changed / max(1, followed))
+    if followed:
+        notes.count("grid.changed", "the grid of the plane", changed / followed)
     notes.count(
         "grid.logit",
         "the grid of the plane",

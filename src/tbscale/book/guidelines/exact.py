@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from tbscale.bench.schema import Record
 from tbscale.book import formats
 from tbscale.book.guidelines.model import Chart, Claim, Guideline
-from tbscale.book.guidelines.series import ratio, value
+from tbscale.book.guidelines.series import Span, ratio, rounds_of, span_of, value
+
+
+def cells_invented(record: Record) -> Span | None:
+    """Cells in pieces without any, with their own limits less those with the plane's."""
+    rounds = rounds_of(record, "limits.cells")
+    own = rounds.get("pieces without cells, own limits", [])
+    plane = rounds.get("pieces without cells, limits of the plane", [])
+    return span_of([here - there for here, there in zip(own, plane, strict=True)])
+
 
 NORMALISE = Guideline(
     "g13",
@@ -19,8 +29,8 @@ NORMALISE = Guideline(
             formats.share,
         ),
         Claim(
-            "cells found in them",
-            value("limits.cells", "pieces without cells, own limits"),
+            "cells found in them beyond those found with the limits of the plane",
+            cells_invented,
             "at least",
             1.0,
             formats.compact,
