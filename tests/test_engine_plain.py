@@ -1,5 +1,6 @@
 """Each fast path equals its plain one, on regions anywhere in a plane, and each can be chosen."""
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from tbscale.engine.kernels.choice import FAST, FUNCTIONS, choose_kernels, parse_plain
+from tbscale.engine.kernels.flow_qc import pixels_by_label
+from tbscale.engine.kernels.follow import NO_SINK
+from tbscale.engine.kernels.seeds import PEAK_PX, REACH_PX, RIVAL_PX
 from tbscale.engine.measured import fill_settings, read_settings
 from tbscale.engine.run import Settings, label_plane
 from tbscale.engine.scratch import ArrayFlows, mask_flow
@@ -63,13 +67,55 @@ def test_seeds_and_labels(seed, speed):
     flow, foreground = draw_flow(seed, speed)
     whole = (slice(0, HEIGHT), slice(0, WIDTH))
     sinks, _, _ = FAST.follow(flow, foreground, (0, 0), (HEIGHT, WIDTH), whole, 200)
-    seeds = FAST.find_seeds(sinks, whole)
-    np.testing.assert_array_equal(seeds, PLAIN.find_seeds(sinks, whole))
-    ranked = rank_seeds(seeds)
+    ranked = rank_seeds(count_and_find(sinks, whole, PEAK_PX))
+    np.testing.assert_array_equal(
+        ranked.places, count_and_find(sinks, whole, REACH_PX)[:, 1:]
+    )  # a wider margin finds no more
     for core in (whole, core_within(0, 0, 16)):
-        given_ = (sinks, core, *ranked.near(core, 10))
-        assert_same(FAST.label_owned(*given_), PLAIN.label_owned(*given_))
-    assert len(seeds)
+        near = ranked.near(core, RIVAL_PX)
+        ours, wanted = (
+            kernels.label_owned(sinks, kernels.count_sinks(sinks, core, REACH_PX), core, *near)
+            for kernels in (FAST, PLAIN)
+        )
+        assert_same(ours, wanted)
+    assert len(ranked.order)
+
+
+def count_and_find(sinks, core, margin_px):
+    """The seeds of a core, which both paths agree on; so do the counts."""
+    ours, wanted = (kernels.count_sinks(sinks, core, margin_px) for kernels in (FAST, PLAIN))
+    np.testing.assert_array_equal(ours, wanted)
+    assert ours.dtype == wanted.dtype
+    seeds = FAST.find_seeds(ours, core, margin_px)
+    np.testing.assert_array_equal(seeds, PLAIN.find_seeds(wanted, core, margin_px))
+    return seeds
+
+
+@pytest.mark.parametrize("threads", [1, numba.config.NUMBA_NUM_THREADS])
+def test_sinks_far_from_their_pixels_are_counted_once(threads):
+    rng = np.random.default_rng(threads)
+    sinks = rng.integers(-20, 90, (2, 61, 47)).astype(np.int32)  # some outside the window too
+    sinks[:, rng.random((61, 47)) < 0.5] = NO_SINK
+    core = (slice(10, 50), slice(5, 40))
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        ours = FAST.count_sinks(sinks, core, REACH_PX)
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(ours, PLAIN.count_sinks(sinks, core, REACH_PX))
+    assert ours.sum() > 500
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEED)
+def test_pixels_of_each_label(seed):
+    labels = draw_labels(seed)
+    start, at = pixels_by_label(labels, 6)  # 5 is the largest
+    assert len(start) == 7
+    for label in range(1, 7):
+        wanted = np.flatnonzero(labels == label)
+        np.testing.assert_array_equal(at[start[label - 1] : start[label]], wanted)
 
 
 def draw_labels(seed):
@@ -133,7 +179,7 @@ def test_a_run_with_plain_steps_gives_the_same_labels(plain, tmp_path):
 def test_each_step_is_switched_by_its_name():
     for step, functions in FUNCTIONS.items():
         chosen = choose_kernels((step,))
-        for name in ("follow", "find_seeds", "label_owned", "flow_errors", "find_holes"):
+        for name in vars(FAST):
             is_fast = getattr(chosen, name) is getattr(FAST, name)
             assert is_fast == (name not in functions)
 

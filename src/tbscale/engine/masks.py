@@ -13,6 +13,7 @@ from tbscale.engine.blocks import Region
 from tbscale.engine.cells import Rules, rank
 from tbscale.engine.kernels.choice import FAST, Kernels
 from tbscale.engine.kernels.flow_qc import pixels_by_label
+from tbscale.engine.kernels.seeds import REACH_PX
 from tbscale.engine.owned import ArrayLabels
 from tbscale.engine.result import CellTable, finish_labels, with_zero
 from tbscale.engine.scratch import mask_flow
@@ -121,8 +122,10 @@ def label_sinks(
 ) -> tuple[NDArray[np.uint32], CellTable]:
     """Label a plane from its sinks, int32 (2, Y, X); flow errors are left at 0."""
     whole = whole_of((sinks.shape[1], sinks.shape[2]))
-    seeds = rank_seeds(kernels.find_seeds(sinks, whole))
-    labels, count = kernels.label_owned(sinks, whole, seeds.places, seeds.order)
+    counts = kernels.count_sinks(sinks, whole, REACH_PX)
+    seeds = rank_seeds(kernels.find_seeds(counts, whole, REACH_PX))
+    labels, count = kernels.label_owned(sinks, counts, whole, seeds.places, seeds.order)
+    del counts
     start, at = pixels_by_label(labels, count)
     first, area, box = measure(start, at, whole, sinks.shape[2])
     return labels, CellTable([0], [whole], first, area, np.zeros(count), box)

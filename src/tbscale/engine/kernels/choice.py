@@ -28,20 +28,22 @@ class Kernels:
     Attributes
     ----------
     follow : see `kernels.follow.follow`
-    find_seeds, label_owned : see `kernels.seeds`
+    count_sinks, find_seeds, label_owned : see `kernels.seeds`
     flow_errors : see `kernels.flow_qc.flow_errors`
     find_holes : see `kernels.fill.find_holes`
     """
 
     follow: Callable[[Floats, Bools, Pair, Pair, Core, int], tuple[Sinks, int, int]]
-    find_seeds: Callable[[Sinks, Core], Numbers]
-    label_owned: Callable[[Sinks, Core, Numbers, Numbers], tuple[Labels, int]]
+    count_sinks: Callable[[Sinks, Core, int], Sinks]
+    find_seeds: Callable[[Sinks, Core, int], Numbers]
+    label_owned: Callable[[Sinks, Sinks, Core, Numbers, Numbers], tuple[Labels, int]]
     flow_errors: Callable[[Labels, int, Floats], NDArray[np.float64]]
     find_holes: Callable[[Labels, Labels, Numbers], tuple[Numbers, Numbers, Labels]]
 
 
 FAST = Kernels(
     follow_kernel.follow,
+    seeds.count_sinks,
     seeds.find_seeds,
     seeds.label_owned,
     flow_qc.flow_errors,
@@ -49,7 +51,7 @@ FAST = Kernels(
 )
 FUNCTIONS = {
     "follow": ("follow",),
-    "seeds": ("find_seeds", "label_owned"),
+    "seeds": ("count_sinks", "find_seeds", "label_owned"),
     "flow_qc": ("flow_errors",),
     "fill": ("find_holes",),
 }

@@ -7,6 +7,7 @@ Sums run in raster order as there, so the errors are equal to the last bit.
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numba import prange
 from numpy.typing import NDArray
@@ -14,8 +15,31 @@ from numpy.typing import NDArray
 from tbscale.images.compiled import compiled, compiled_with
 
 
-@compiled
-def pixels_by_label(labels, n):  # type: ignore[no-untyped-def]
+@compiled_with(parallel=True)
+def _count_labels(flat, counts):  # type: ignore[no-untyped-def]
+    """Count the pixels of each label in each of the strips that `counts` has rows for."""
+    strips = counts.shape[0]
+    for strip in prange(strips):
+        for label in flat[flat.size * strip // strips : flat.size * (strip + 1) // strips]:
+            if label:
+                counts[strip, label] += 1
+
+
+@compiled_with(parallel=True)
+def _list_pixels(flat, write, at):  # type: ignore[no-untyped-def]
+    """List each label's pixels from where its strip may write on."""
+    strips = write.shape[0]
+    for strip in prange(strips):
+        for k in range(flat.size * strip // strips, flat.size * (strip + 1) // strips):
+            label = flat[k]
+            if label:
+                at[write[strip, label]] = k
+                write[strip, label] += 1
+
+
+def pixels_by_label(
+    labels: NDArray[np.uint32], n: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """List the pixels of each label in raster order.
 
     Returns
@@ -23,19 +47,14 @@ def pixels_by_label(labels, n):  # type: ignore[no-untyped-def]
     start : int64 (n + 1,), pixels of label k are at[start[k - 1]:start[k]]
     at : int64, raster index within `labels`
     """
-    start = np.zeros(n + 1, np.int64)
     flat = labels.ravel()
-    for label in flat:
-        if label:
-            start[label] += 1
-    start[1:] = np.cumsum(start[1:])
+    counts = np.zeros((numba.get_num_threads(), n + 1), np.int64)
+    _count_labels(flat, counts)
+    total = counts.sum(axis=0)
+    start = np.cumsum(total)
+    write = start - total + np.cumsum(counts, axis=0) - counts  # after the strips above
     at = np.empty(start[n], np.int64)
-    write = start[:-1].copy()
-    for k in range(flat.size):
-        label = flat[k]
-        if label:
-            at[write[label - 1]] = k
-            write[label - 1] += 1
+    _list_pixels(flat, write, at)
     return start, at
 
 

@@ -78,27 +78,26 @@ def _is_covered(
     return covered
 
 
-def _histogram(sinks: NDArray[np.int32], core: Core, margin_px: int) -> NDArray[np.int64]:
-    """Count the sinks in the window of a core with a margin."""
+def count_sinks(sinks: NDArray[np.int32], core: Core, margin_px: int) -> NDArray[np.int32]:
+    """`kernels.seeds.count_sinks` by `numpy.bincount`."""
     y0, x0, height, width = window_around(core, margin_px)
     y, x = sinks[0].astype(np.int64) - y0, sinks[1].astype(np.int64) - x0
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     counts = np.bincount(y[inside] * width + x[inside], minlength=height * width)
-    return np.asarray(counts.reshape(height, width), np.int64)
+    return counts.reshape(height, width).astype(np.int32)
 
 
-def find_seeds(sinks: NDArray[np.int32], core: Core) -> NDArray[np.int64]:
+def find_seeds(counts: NDArray[np.int32], core: Core, margin_px: int) -> NDArray[np.int64]:
     """`kernels.seeds.find_seeds` by a maximum filter over the histogram."""
-    counts = _histogram(sinks, core, PEAK_PX)
     highest = maximum_filter(counts, size=2 * PEAK_PX + 1, mode="constant")
     peak = (counts == highest) & (counts > MIN_SEED_COUNT)
-    y, x = np.nonzero(peak[PEAK_PX:-PEAK_PX, PEAK_PX:-PEAK_PX])
-    here = counts[y + PEAK_PX, x + PEAK_PX]
+    y, x = np.nonzero(peak[margin_px:-margin_px, margin_px:-margin_px])
+    here = counts[y + margin_px, x + margin_px]
     found = np.stack([here, y + core[0].start, x + core[1].start], axis=1)
     return np.asarray(found, np.int64)
 
 
-def _grow_one(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _grow_one(counts: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Where a seed in the middle of a window of counts grows to."""
     mask = np.zeros(counts.shape, np.bool_)
     mask[GROW_PX, GROW_PX] = True
@@ -109,13 +108,13 @@ def _grow_one(counts: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def label_owned(
     sinks: NDArray[np.int32],
+    counts: NDArray[np.int32],
     core: Core,
     seeds: NDArray[np.int64],
     order: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], int]:
     """`kernels.seeds.label_owned` seed by seed, as the reference loops."""
     y0, x0, height, width = window_around(core, REACH_PX)
-    counts = _histogram(sinks, core, REACH_PX)
     owned = in_core(seeds, core)
     label_id = np.where(owned, np.cumsum(owned), 0).astype(np.uint32)
     winner = np.zeros((height, width), np.uint32)

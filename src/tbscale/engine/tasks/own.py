@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tbscale.engine.blocks import Region, shape_of
 from tbscale.engine.kernels.choice import Kernels, choose_kernels
 from tbscale.engine.kernels.flow_qc import pixels_by_label
-from tbscale.engine.kernels.seeds import RIVAL_PX
+from tbscale.engine.kernels.seeds import REACH_PX, RIVAL_PX
 from tbscale.engine.owned import Owned, OwnedStore
 from tbscale.engine.scratch import Flows, SinkStore
 from tbscale.engine.seed_order import RankedSeeds
@@ -95,8 +95,9 @@ def own_block(
     with clock.step("read"):
         window = sinks.read(region)
     with clock.step("seeds"):
-        labels, count = kernels.label_owned(window, core, *seeds.near(core, RIVAL_PX))
-        del window
+        counts = kernels.count_sinks(window, core, REACH_PX)
+        labels, count = kernels.label_owned(window, counts, core, *seeds.near(core, RIVAL_PX))
+        del window, counts
         region, labels = crop(region, labels)
         start, at = pixels_by_label(labels, count)
         first, area, box = measure(start, at, region, plane_shape[1])

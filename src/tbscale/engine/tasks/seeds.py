@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tbscale.engine.kernels.choice import choose_kernels
+from tbscale.engine.kernels.seeds import PEAK_PX
 from tbscale.engine.scratch import SeedStore, SinkStore
 from tbscale.engine.tasks.place import Place
 from tbscale.engine.tasks.region import check_region
@@ -54,6 +55,8 @@ class SeedTask:
         with clock.step("read"):
             window = self.sinks.read(region)
         with clock.step("seeds"):
-            found = choose_kernels(self.plain).find_seeds(window, block.core)
+            kernels = choose_kernels(self.plain)
+            counts = kernels.count_sinks(window, block.core, PEAK_PX)
+            found = kernels.find_seeds(counts, block.core, PEAK_PX)
         with clock.step("write"):
             self.seeds.write(block.index, found)
