@@ -103,6 +103,83 @@ def test_each_chunk_is_decoded_once_from_top_to_bottom(tmp_path, workers):
     assert cached.kept_bytes <= 64 * 256 * 2
 
 
+class Noting:
+    """Another plane that notes which chunks were read, and by which kind of thread."""
+
+    def __init__(self, plane, fails=()):
+        self.plane, self.fails, self.read_by = plane, list(fails), {}
+
+    def __getattr__(self, name):
+        return getattr(self.plane, name)
+
+    def read(self, y, x):
+        place = y.start // self.chunk_shape[0], x.start // self.chunk_shape[1]
+        assert place not in self.read_by, "a chunk is read once"
+        time.sleep(0.005)
+        if place in self.fails:
+            self.fails.remove(place)
+            raise ValueError(f"chunk {place}")
+        self.read_by[place] = threading.current_thread().name.partition("_")[0]
+        return self.plane.read(y, x)
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    assert holds()
+
+
+GEOMETRIES = [{"tile": (64, 64)}, {"rowsperstrip": 16}, {"rowsperstrip": 100}, {"tile": (16, 128)}]
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("rows", [64, 37])
+def test_reads_from_top_to_bottom_have_the_next_chunks_decoded_ahead(
+    tmp_path, workers, geometry, rows
+):
+    pixels = np.random.default_rng(0).integers(0, 900, (300, 410)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, compression="zstd", **geometry)
+    noting = Noting(open_plane(tmp_path / "x.tif"))
+    room = row_of_chunks_bytes(noting)
+    cached = cache_chunks(noting, room)
+    for y in range(0, 300, rows):
+        part = slice(y, min(y + rows, 300)), slice(0, 410)
+        np.testing.assert_array_equal(cached.read(*part), pixels[part])
+        assert cached.kept_bytes <= room
+        met = -(-part[0].stop // noting.chunk_shape[0]) * -(-410 // noting.chunk_shape[1])
+        grid = -(-300 // noting.chunk_shape[0]) * -(-410 // noting.chunk_shape[1])
+        if workers > 1:
+            wait_until(lambda: len(noting.read_by) > min(met, grid - 1))  # noqa: B023
+        else:
+            assert len(noting.read_by) == met
+    assert len(noting.read_by) == grid
+
+
+def test_reads_of_some_columns_decode_nothing_ahead(tmp_path, workers):
+    pixels = np.zeros((300, 410), np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, compression="zstd", tile=(64, 64))
+    noting = Noting(open_plane(tmp_path / "x.tif"))
+    cached = cache_chunks(noting, row_of_chunks_bytes(noting))
+    cached.read(slice(0, 64), slice(0, 400))
+    time.sleep(0.05)
+    assert set(noting.read_by) == {(0, column) for column in range(7)}
+
+
+def test_a_chunk_that_failed_ahead_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    pixels = np.random.default_rng(0).integers(0, 900, (300, 410)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, compression="zstd", tile=(64, 64))
+    noting = Noting(open_plane(tmp_path / "x.tif"), fails=[(1, 0), (1, 1)])
+    cached = cache_chunks(noting, row_of_chunks_bytes(noting))
+    cached.read(slice(0, 64), slice(0, 410))
+    wait_until(lambda: (1, 2) in noting.read_by)
+    np.testing.assert_array_equal(cached.read(slice(64, 128), slice(0, 410)), pixels[64:128])
+    noting.fails = [(3, 6)]
+    with pytest.raises(ValueError, match=r"chunk \(3, 6\)"):
+        cached.read(slice(128, 256), slice(0, 410))
+
+
 def test_a_width_that_chunks_do_not_divide_is_fetched_by_several_too(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     pixels = np.random.default_rng(0).integers(0, 900, (100, 250)).astype(np.uint16)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -16,15 +17,38 @@ from numpy.typing import NDArray
 
 from tbscale.images.plane import ArrayPlane, Plane, region_bounds
 from tbscale.images.tiff_pages import RawPlane
-from tbscale.images.workers import each
+from tbscale.images.workers import each, worker_count
 
 AS_THEY_ARE = (ArrayPlane, RawPlane)  # planes that a cache gains nothing for
 Place = tuple[int, int]  # row and column of a chunk
+READ_PX = 64  # rows that are asked for at once, from top to bottom
+SMALL_BYTES = 2**24  # of chunks decoded ahead, where a row of chunks is smaller
 
 
 def row_of_chunks_bytes(plane: Plane) -> int:
-    """Bytes of one row of decoded chunks: what a cache needs for reads from top to bottom."""
-    return _rows_bytes(plane, plane.chunk_shape[0])
+    """Bytes of decoded chunks that a cache needs for reads from top to bottom.
+
+    One row of chunks, or as many as READ_PX rows meet, and the chunks that are decoded ahead.
+    """
+    chunk_px, width = plane.chunk_shape
+    kept = _rows_bytes(plane, chunk_px if chunk_px >= READ_PX else READ_PX + chunk_px)
+    chunk_bytes = _rows_bytes(plane, chunk_px) * min(width, plane.shape[1]) // plane.shape[1]
+    return kept + _count_ahead(plane) * chunk_bytes
+
+
+def _count_ahead(plane: Plane) -> int:
+    """Chunks that are decoded before they are asked for: enough to keep every worker at work.
+
+    No more than a row of chunks or SMALL_BYTES, so that large ones are not held twice; none where
+    one row of chunks is the plane.
+    """
+    rows, columns = (
+        -(-size // chunk) for size, chunk in zip(plane.shape, plane.chunk_shape, strict=True)
+    )
+    if rows == 1 or worker_count() == 1:
+        return 0
+    chunk_bytes = plane.chunk_shape[0] * plane.chunk_shape[1] * plane.dtype.itemsize
+    return min(worker_count() + 1, max(columns, SMALL_BYTES // chunk_bytes), (rows - 1) * columns)
 
 
 def _rows_bytes(plane: Plane, rows: int) -> int:
@@ -78,6 +102,7 @@ class CachedPlane:
         self._chunks: OrderedDict[Place, NDArray[Any]] = OrderedDict()
         self._coming: dict[Place, Future[NDArray[Any]]] = {}
         self._kept_bytes = 0
+        self._ahead_of: Place | None = None  # the last chunk behind which others were begun
         self._lock = threading.Lock()
 
     @property
@@ -112,34 +137,71 @@ class CachedPlane:
         if out.size == 0:
             return out
         height, width = self.chunk_shape
-        self._fetch(
-            [
-                (row, column)
-                for row in range(y0 // height, (y1 - 1) // height + 1)
-                for column in range(x0 // width, (x1 - 1) // width + 1)
-            ]
-        )
-        for row in range(y0 // height, (y1 - 1) // height + 1):
-            top, bottom = max(y0, row * height), min(y1, (row + 1) * height)
-            for column in range(x0 // width, (x1 - 1) // width + 1):
+        columns = range(x0 // width, (x1 - 1) // width + 1)
+        together = max(1, self._capacity_bytes // self._bytes_of(1, columns))
+        last = (y1 - 1) // height + 1
+        for first in range(y0 // height, last, together):
+            rows = range(first, min(first + together, last))
+            goes_on = rows.stop == last and x1 - x0 == self.shape[1]
+            places = [(row, column) for row in rows for column in columns]
+            for (row, column), chunk in zip(places, self._get(places, goes_on), strict=True):
+                top, bottom = max(y0, row * height), min(y1, (row + 1) * height)
                 left, right = max(x0, column * width), min(x1, (column + 1) * width)
-                chunk = self._chunk((row, column))
                 out[top - y0 : bottom - y0, left - x0 : right - x0] = chunk[
                     top - row * height : bottom - row * height,
                     left - column * width : right - column * width,
                 ]
         return out
 
-    def _fetch(self, places: list[Place]) -> None:
-        """Read the chunks that are not kept, several at a time, if all of them can be kept."""
-        if sum(self._bytes_of(place) for place in places) > self._capacity_bytes:
-            return
+    def _get(self, places: list[Place], goes_on: bool) -> Iterator[NDArray[Any]]:
+        """The chunks at `places`, several read at a time if all of them can be kept.
+
+        Parameters
+        ----------
+        goes_on : whether the reads come from top to bottom, so that what follows is read ahead
+        """
+        columns = range(places[0][1], places[-1][1] + 1)
+        rows = places[-1][0] - places[0][0] + 1
+        room_bytes = self._capacity_bytes - self._bytes_of(rows, columns)
+        if room_bytes < 0:
+            return map(self._chunk, places)
         with self._lock:
-            missing = [place for place in places if place not in self._chunks]
-            for place in places:  # what is needed now is not what goes
-                if place in self._chunks:
+            kept = [self._chunks.get(place) for place in places]
+            for place, chunk in zip(places, kept, strict=True):  # what is needed does not go
+                if chunk is not None:
                     self._chunks.move_to_end(place)
-        each(self._chunk, missing)
+            missing = [
+                place
+                for place, chunk in zip(places, kept, strict=True)
+                if chunk is None and place not in self._coming
+            ]
+            ahead = self._places_ahead(places[-1], room_bytes) if goes_on else []
+        if missing or ahead:
+            each(self._chunk, missing, beyond=ahead)
+        return (
+            self._chunk(place) if chunk is None else chunk
+            for place, chunk in zip(places, kept, strict=True)
+        )
+
+    def _places_ahead(self, last: Place, room_bytes: int) -> list[Place]:
+        """The chunks that follow `last` and fit; none if it was said before."""
+        if self._ahead_of == last:
+            return []
+        self._ahead_of = last
+        rows, columns = (
+            -(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True)
+        )
+        count = min(_count_ahead(self._plane), room_bytes // self._bytes_of(1, range(1)))
+        index = last[0] * columns + last[1] + 1
+        following = range(index, min(index + count, rows * columns))
+        return [place for i in following if (place := divmod(i, columns)) not in self._chunks]
+
+    def _bytes_of(self, rows: int, columns: range) -> int:
+        """Bytes of rows of chunks in some columns, cut at the right border of the plane."""
+        height, width = self.chunk_shape
+        right = min(columns.stop * width, self.shape[1])
+        rows_px = min(rows * height, self.shape[0])
+        return rows_px * (right - columns.start * width) * self.dtype.itemsize
 
     def _region_of(self, place: Place) -> tuple[slice, slice]:
         """Where a chunk lies, cut at the border of the plane."""
@@ -148,10 +210,6 @@ class CachedPlane:
             for index, size, end in zip(place, self.chunk_shape, self.shape, strict=True)
         )
         return y, x
-
-    def _bytes_of(self, place: Place) -> int:
-        y, x = self._region_of(place)
-        return int((y.stop - y.start) * (x.stop - x.start) * self.dtype.itemsize)
 
     def _chunk(self, place: Place) -> NDArray[Any]:
         """A chunk, kept or read; who asks for one that is being read waits for it."""

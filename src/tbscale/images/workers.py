@@ -52,24 +52,35 @@ def _alone() -> bool:
     return worker_count() == 1 or hasattr(_here, "works")  # workers do not wait for workers
 
 
-def each(do: Callable[[Item], object], items: Sequence[Item], kind: str = "read") -> None:
+def each(
+    do: Callable[[Item], object],
+    items: Sequence[Item],
+    kind: str = "read",
+    beyond: Sequence[Item] = (),
+) -> None:
     """Do something with every item, several at a time; the first error is raised.
 
-    Nothing runs any more when it returns, by an error or not.
+    None of them runs any more when it returns, by an error or not.
 
     Parameters
     ----------
     kind : read or write; who writes may hold a lock that readers wait for, so they share no pool
+    beyond : begun after the items by the workers that these leave idle, and not waited for: it may
+        run on, fail unseen or never begin
     """
-    if _alone() or len(items) < 2:
+    if _alone() or len(items) + len(beyond) < 2:
         for item in items:
             do(item)
         return
     pool = _pool(worker_count(), kind)
     futures = [pool.submit(do, item) for item in items]
+    later = [pool.submit(do, item) for item in beyond]
     try:
         for future in futures:
             future.result()
+    except BaseException:
+        _end(later)
+        raise
     finally:
         _end(futures)
 
