@@ -184,6 +184,19 @@ def traps_rows() -> Rows:
     return rows
 
 
+def speedup_rows(seconds: tuple[float, ...] = (2.0, 2.5)) -> Rows:
+    """Two rounds of stock and of two engines, one of which keeps the cells exactly."""
+    rows = run_rows("stock", [10.0, 10.0], 9e8, 65_536)
+    for engine, walls, grade, ap in (
+        ("tbscale", [5.0, 4.0], "bit", 1.0),
+        ("tbscale-half", [*seconds], "ap", 0.98),
+    ):
+        rows += run_rows(engine, walls, 8e8, 65_536)
+        rows += [(f"grade-{grade}", engine, 1), ("differing-share", engine, 1 - ap)]
+        rows += [(f"ap-{one}", engine, ap) for one in ("0.5", "0.75", "0.9")]
+    return rows
+
+
 ROWS = {
     "growth": growth_rows,
     "properties": properties_rows,
@@ -194,6 +207,7 @@ ROWS = {
     "files": files_rows,
     "steps": steps_rows,
     "traps": traps_rows,
+    "speedup": speedup_rows,
 }
 PARAMETERS: Json = {
     "repeats": 2,

@@ -123,6 +123,10 @@ def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
             "traps.py exemplar-001 --image no.tif",
             "tbscale: there is no image no.tif; pass the path",
         ),
+        ("speedup.py nowhere", "nowhere"),
+        ("speedup.py --image nowhere.tif --crop 1:2", "'1:2' is not a crop"),
+        ("speedup.py exemplar-001 --engines none", "none is not what can be set beside stock"),
+        ("speedup.py exemplar-001 --engines tbscale,abacus", "no engine 'abacus'; choose "),
         ("network.py --candidates winograd,abacus", "'abacus'; choose from reference, "),
     ],
 )

@@ -153,5 +153,17 @@ def test_scalene_is_asked_about_the_lines_of_the_network_alone(of_network):
 
 def test_a_headline_links_to_the_profile():
     shelf = make_shelf([an_entry()])
-    assert "](profiles/exemplar-001-stand-in-stock.md)" in tables.headline_table(shelf, "")
+    assert "](profiles/exemplar-001-stand-in-stock.md)" in tables.headline_tables(shelf, "")
     assert replace(shelf, entries=()).headline() == ()
+
+
+def test_the_headline_has_a_table_for_each_machine():
+    def elsewhere(document):
+        document["machine"]["cpu"].update(model="Other")
+        document["dataset"].update(name="z")
+
+    two = make_shelf([on("Both"), on("Both", "tbscale"), an_entry(elsewhere)])
+    text = tables.headline_tables(two, "")
+    parts = text.split("**")[1:]
+    assert [part.partition(",")[0] for part in parts[::2]] == ["Both", "Other"]
+    assert [part.count("](profiles/") for part in parts[1::2]] == [2, 1]

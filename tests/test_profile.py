@@ -24,6 +24,8 @@ from tbscale.bench.measure import Request, measure
 from tbscale.bench.records import record_path, save_record, seal
 from tbscale.bench.schema import Load
 from tbscale.bench.software import read_code, read_software
+from tbscale.book import tables
+from tbscale.book.shelf import Entry
 from tbscale.engine.workload.labels import label_facts, write_labels
 from tbscale.errors import DatasetError, RecordError, RunError
 
@@ -168,6 +170,24 @@ def test_the_reference_ran_on_a_cpu_and_stock_elsewhere_is_compared_with_it() ->
     assert reference.find_reference(elsewhere, shelf) == stock
     assert reference.find_reference(other_engine("f" * 64), shelf) == stock
     assert reference.find_reference(other_engine("f" * 64), shelf[1:]) is None
+
+
+def test_where_stock_gave_no_labels_those_of_exact_are_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TBSCALE_CACHE", str(tmp_path))
+    exact, fast, elsewhere = (other_engine("f" * 64) for _ in range(3))
+    fast["engine"]["name"] = "tbscale-fast"
+    elsewhere["parameters"]["device"] = "cuda"
+    shelf = [seal(exact), seal(elsewhere)]
+    assert reference.find_reference(fast, shelf) == shelf[0]
+    assert reference.find_reference(elsewhere, shelf) == shelf[0]
+    assert reference.find_reference(exact, shelf) is None
+    assert reference.find_reference(fast, [*shelf, made_up_record()]) == made_up_record()
+    found = reference.agree_with_reference(tmp_path / "none.tif", "f" * 64, shelf[0])
+    assert found is not None
+    fast["result"]["agreements"] = [found]
+    assert tables.grade_of(Entry(seal(fast))) == "`partition`, beside `tbscale`"
 
 
 def test_agreement_with_the_reference_and_the_truth(

@@ -18,6 +18,12 @@ TINY: dict[str, dict[str, object]] = {
     "questions/q5-channels": {"channels": "1,2", "nets": "2", "size_px": 96, "tiles": 1},
     "questions/q6-network": {"tiles": 1, "tile_px": 64, "rounds": 1, "size_px": 96},
     "questions/q7-files": {"size_px": 96, "rounds": 1},
+    "questions/q10-speedup": {
+        "image": "tiny.ome.tif",
+        "crop": "0:96,0:96",
+        "rounds": 1,
+        "engines": "tbscale",
+    },
     "trust": {"image": "tiny.ome.tif"},
 }
 EXPERIMENT = {"questions/q1-bottleneck": "profile"}

@@ -180,7 +180,7 @@ def _parameters(job: Job, report: Json | None) -> dict[str, Scalar]:
 
 
 def _compare(request: Request, subject: Subject, document: Json, scratch: Path) -> None:
-    """Add the agreements with the truth and with the stock engine, where either is known."""
+    """Add the agreements with the truth and with the reference, where either is known."""
     if document["result"] is None:
         return
     sha256 = document["result"]["labels_sha256"]

@@ -1,4 +1,4 @@
-"""Set labels beside the truth and beside the stock engine's, where either is known."""
+"""Set labels beside the truth and beside the reference's, where either is known."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 REFERENCE_ENGINE, CPU = "stock", "cpu"
+EXACT_ENGINE = "tbscale"  # stands in where the reference ran out of memory: its cells are the same
 TRUTH = "true labels of the stand-in"
 # settings that two engines share and that decide the labels
 DECISIVE = ("diameter", "flow_threshold", "cellprob_threshold", "min_size", "niter")
@@ -49,26 +50,35 @@ def keep_labels(written: Path, sha256: str) -> Path:
     return kept
 
 
+def is_exact(engine: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether a record is of the engine that promises the reference's cells, on a CPU."""
+    return engine == EXACT_ENGINE and device_of(parameters) == CPU
+
+
 def find_reference(document: Json, records: Iterable[Record]) -> Record | None:
     """The newest stock record of the same pixels, weights and decisive settings, on a CPU.
 
-    The stock engine itself is compared where it ran elsewhere: a GPU rounds otherwise.
+    The stock engine itself is compared where it ran elsewhere: a GPU rounds otherwise. Where stock
+    gave no labels, those of `EXACT_ENGINE` are the reference of the others.
     """
-    if is_reference(document["engine"]["name"], document["parameters"]):
-        return None
-    if document["weights"] is None:
+    engine, parameters = document["engine"]["name"], document["parameters"]
+    if document["weights"] is None or is_reference(engine, parameters):
         return None
     same = [
         record
         for record in records
-        if is_reference(record.engine.name, record.parameters)
-        and record.result is not None
+        if record.result is not None
         and record.weights is not None
         and record.weights.sha256 == document["weights"]["sha256"]
         and record.dataset.sha256 == document["dataset"]["sha256"]
         and all(record.parameters.get(k) == document["parameters"].get(k) for k in DECISIVE)
     ]
-    return max(same, key=lambda record: (record.created, record.id), default=None)
+    wanted = (is_reference,) if is_exact(engine, parameters) else (is_reference, is_exact)
+    for chosen in wanted:
+        found = [one for one in same if chosen(one.engine.name, one.parameters)]
+        if found:
+            return max(found, key=lambda record: (record.created, record.id))
+    return None
 
 
 def agree_with_truth(labels: Path, truth: Path, crop: tuple[int, int, int, int] | None) -> Json:
@@ -80,14 +90,14 @@ def agree_with_truth(labels: Path, truth: Path, crop: tuple[int, int, int, int] 
 
 
 def agree_with_reference(labels: Path, labels_sha256: str, reference: Record) -> Json | None:
-    """Labels beside those of a stock record; None where those are not on this machine.
+    """Labels beside those of a reference's record; None where those are not on this machine.
 
     Equal checksums need no labels: the partition is the same.
     """
     result = reference.result
     if result is None:
         raise RecordError(f"record {reference.id[:8]} has no result to compare with")
-    name = f"stock engine, record {reference.id[:8]}"
+    name = f"{reference.engine.name} engine, record {reference.id[:8]}"
     kept = labels_file(result.labels_sha256)
     if kept.is_file():
         logger.info("labels: compared with those of the %s", name)
@@ -98,7 +108,7 @@ def agree_with_reference(labels: Path, labels_sha256: str, reference: Record) ->
     else:
         logger.warning(
             "the labels differ from those of %s, whose labels are not on this machine; "
-            "profile the stock engine here to learn how far",
+            "profile that engine here to learn how far",
             name,
         )
         return None

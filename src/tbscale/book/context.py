@@ -37,6 +37,7 @@ from tbscale.book.questions import (
     network,
     properties,
     settings,
+    speedup,
     step_costs,
     traps,
     trust,
@@ -64,6 +65,7 @@ MODULES: dict[str, object] = {
     "network": network,
     "files": files,
     "step_costs": step_costs,
+    "speedup": speedup,
     "traps": traps,
     "trust": trust,
     "fit": fit,
@@ -136,10 +138,10 @@ class PageContext:
         return f"{self.link(entry)}, measured on {tables.machine_text(entry.record.machine)}"
 
     def headline(self) -> str:
-        """The headline table over all whole planes, or a sentence where there is no record."""
+        """The headline tables over all whole planes, or a sentence where there is no record."""
         if not self.shelf.headline():
             return "*No record has been measured yet: run `make book`.*"
-        return tables.headline_table(self.shelf, self.root)
+        return tables.headline_tables(self.shelf, self.root)
 
     def still_open(self, experiment: str) -> str:
         """What follows a question whose experiment no record answers; nothing where one does."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tbscale.bench.machine_slug import widest_vectors
 from tbscale.bench.quantities import scope_of
-from tbscale.bench.reference import is_reference
+from tbscale.bench.reference import REFERENCE_ENGINE, is_reference
 from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
 from tbscale.book import formats
 from tbscale.book.freshness import age_badge
@@ -67,7 +67,10 @@ def wall_cell(entry: Entry) -> str:
 
 
 def grade_of(entry: Entry) -> str:
-    """How the labels stand to those of the stock engine on a CPU, which is the reference."""
+    """How the labels stand to those of the stock engine on a CPU, which is the reference.
+
+    Where that gave none, to those of another engine, which is then named.
+    """
     if is_reference(entry.record.engine.name, entry.record.parameters):
         return "reference"
     result = entry.record.result
@@ -75,10 +78,12 @@ def grade_of(entry: Entry) -> str:
     if not found:
         return "not compared"
     grade, ap = found[0].grade, found[0].ap
+    other = found[0].reference.split()[0]
+    beside = "" if other == REFERENCE_ENGINE else f", beside {code(other)}"
     if grade != "ap" or not ap:
-        return code(grade)
+        return code(grade) + beside
     strictest = max(ap, key=float)
-    return f"{code(grade)}, {ap[strictest]:.3f} at IoU {strictest}"
+    return f"{code(grade)}, {ap[strictest]:.3f} at IoU {strictest}{beside}"
 
 
 OUTCOME = (
@@ -90,19 +95,20 @@ OUTCOME = (
 )
 
 
-def headline_table(shelf: Shelf, root: str) -> str:
-    """One record an image and engine: outcome, machine, link to its profile."""
-    rows = [
-        [
-            f"[{cell(entry.record.dataset.name)}]({_profile_of(shelf, entry, root)}) "
-            f"{_labels(entry)}",
-            entry.ran,
-            *outcome_cells(entry),
-            cell(machine_text(entry.record.machine)),
-        ]
-        for entry in shelf.headline()
-    ]
-    return table([text("image"), text("engine"), *OUTCOME, text("machine")], rows)
+def headline_tables(shelf: Shelf, root: str) -> str:
+    """A table for each machine, under its name: of an image and engine outcome and profile.
+
+    Without the largest steps, so that it fits the width of a page.
+    """
+    machines: dict[str, list[list[str]]] = {}
+    for entry in shelf.headline():
+        name = f"[{cell(entry.record.dataset.name)}]({_profile_of(shelf, entry, root)})"
+        row = [f"{name} {_labels(entry)}", entry.ran, *outcome_cells(entry)[:-1]]
+        machines.setdefault(machine_text(entry.record.machine), []).append(row)
+    columns = [text("image"), text("engine"), *OUTCOME[:-1]]
+    return "\n\n".join(
+        f"**{cell(machine)}**\n\n{table(columns, rows)}" for machine, rows in machines.items()
+    )
 
 
 def _profile_of(shelf: Shelf, entry: Entry, root: str) -> str:

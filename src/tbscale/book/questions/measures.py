@@ -5,6 +5,9 @@ from __future__ import annotations
 from tbscale.bench.schema import Record
 from tbscale.bench.statistics import Summary, summarise
 from tbscale.book import formats
+from tbscale.book.markdown import code
+
+GRADES = ("bit", "partition", "near", "ap")
 
 
 def values_of(record: Record, name: str, subject: str) -> list[float]:
@@ -29,6 +32,12 @@ def subjects_of(record: Record, prefix: str, name: str = "wall") -> list[str]:
     """Subjects under a prefix that have a measure, each once, in the order of the record."""
     found = (one.subject for one in record.measures if one.name == name)
     return list(dict.fromkeys(one for one in found if one.startswith(f"{prefix}/")))
+
+
+def grade_cell(record: Record, subject: str) -> str:
+    """The grade of a subject's output against that of Cellpose, as the run found it, or a dash."""
+    found = [grade for grade in GRADES if values_of(record, f"grade-{grade}", subject)]
+    return code(found[0]) if found else "–"
 
 
 def steps_of(record: Record, subject: str) -> dict[str, float]:

@@ -6,8 +6,9 @@ from tbscale.bench.schema import Record
 from tbscale.bench.statistics import Summary, summarise
 from tbscale.book import formats
 from tbscale.book.drawing import Drawing
-from tbscale.book.markdown import code, number, table, text
+from tbscale.book.markdown import number, table, text
 from tbscale.book.questions.measures import (
+    grade_cell,
     median_of,
     ratio_cell,
     seconds_cell,
@@ -26,7 +27,6 @@ STEPS = {
     "fill": "fill holes, drop small cells",
     "together": "**all of them**",
 }
-GRADES = ("bit", "partition", "near", "ap")
 COUNTS = (
     ("foreground-pixels", "plane", "pixels of the foreground, which is followed"),
     ("flow-bytes", "plane", "bytes of the flow field"),
@@ -50,12 +50,6 @@ def ratio_of(record: Record, step: str, engine: str, other: str) -> Summary | No
     if not all(pair):
         return None
     return summarise([theirs / own for theirs, own in zip(*pair, strict=True)])
-
-
-def grade_of(record: Record, subject: str) -> str:
-    """The grade of a step's output against that of Cellpose 3, as the run found it."""
-    found = [grade for grade in GRADES if values_of(record, f"grade-{grade}", subject)]
-    return code(found[0]) if found else "–"
 
 
 def times_cell(ratio: Summary | None) -> str:
@@ -93,7 +87,7 @@ def times_table(record: Record) -> str:
         [
             words,
             *(times_cell(ratio_of(record, step, FAST, other)) for other in OTHERS),
-            grade_of(record, f"{step}/{FAST}"),
+            grade_cell(record, f"{step}/{FAST}"),
         ]
         for step, words in STEPS.items()
     ]
@@ -118,7 +112,7 @@ def plain_table(record: Record) -> str:
             words,
             wall_cell(record, step, PLAIN),
             times_cell(ratio_of(record, step, FAST, PLAIN)),
-            grade_of(record, f"{step}/{PLAIN}"),
+            grade_cell(record, f"{step}/{PLAIN}"),
         ]
         for step, words in STEPS.items()
     ]

@@ -25,6 +25,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from tbscale.engine.allocator import keep_freed
 from tbscale.engine.blocks import plan_blocks
 from tbscale.engine.kernels.choice import choose_kernels
 from tbscale.engine.network import FAST, make_network
@@ -88,10 +89,12 @@ class Bench:
     folder: Path
 
     def read(self) -> None:
-        """The whole plane, a few rows at a time from top to bottom."""
+        """The whole plane, a few rows at a time, as for the network where the budget allows."""
         plane = cache_chunks(open_plane(self.image), row_of_chunks_bytes(self.plane))
-        for y in range(0, plane.shape[0], ROWS_AT_ONCE):
-            plane.read(slice(y, min(y + ROWS_AT_ONCE, plane.shape[0])), slice(0, plane.shape[1]))
+        height, width = plane.shape
+        with keep_freed(Settings(keeps_freed=True).kept_bytes):
+            for y in range(0, height, ROWS_AT_ONCE):
+                plane.read(slice(y, min(y + ROWS_AT_ONCE, height)), slice(0, width))
 
     def decode(self) -> Job:
         """The chunks of the plane, decoded from memory."""
