@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.allocator import keep_freed
 from tbscale.engine.blocks import Region, plan_blocks
 from tbscale.engine.table.runs import add_cells, has_cells
 from tbscale.errors import ImageError
@@ -22,7 +21,6 @@ from tbscale.images.plane import Plane
 from tbscale.images.workers import ahead
 
 WINDOW_PX = 1024
-WINDOW_BYTES = 8 * WINDOW_PX**2  # of labels or pixels, kept when freed for the next window
 
 
 class LabelReader(Protocol):
@@ -103,10 +101,9 @@ class _Windows:
 
     def __iter__(self) -> Iterator[tuple[Region, NDArray[np.uint32], NDArray[Any]]]:
         """(region, labels, pixels); a window without cells is left out."""
-        with keep_freed(WINDOW_BYTES):
-            for region, labels, pixels in ahead(self._load, windows(self._labels.shape)):
-                if pixels is not None:
-                    yield region, labels, pixels
+        for region, labels, pixels in ahead(self._load, windows(self._labels.shape)):
+            if pixels is not None:
+                yield region, labels, pixels
 
     def _load(self, region: Region) -> tuple[Region, NDArray[np.uint32], NDArray[Any] | None]:
         labels = np.ascontiguousarray(self._labels.read(*region), np.uint32)
