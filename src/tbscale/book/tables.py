@@ -49,7 +49,7 @@ def outcome_cells(entry: Entry) -> list[str]:
     """Wall, peak, cells and largest steps of a record, or how it ended."""
     if not entry.completed:
         ended = entry.record.plain.ended.replace("_", " ")
-        return [f"ended: {ended}", formats.memory(entry.peak_rss_bytes), DASH, DASH, DASH]
+        return [ended, formats.memory(entry.peak_rss_bytes), DASH, DASH, DASH]
     result = entry.record.result
     return [
         wall_cell(entry),
@@ -63,7 +63,7 @@ def outcome_cells(entry: Entry) -> list[str]:
 def wall_cell(entry: Entry) -> str:
     """Median of the repeats, marked where there is one run, which is cold."""
     seconds = formats.seconds(entry.wall.median)
-    return f"{seconds} (one run)" if entry.wall.n == 1 else seconds
+    return f"{seconds}, once" if entry.wall.n == 1 else seconds
 
 
 def grade_of(entry: Entry) -> str:

@@ -28,7 +28,7 @@ def current(shelf: Shelf) -> list[Entry]:
         (one.record.dataset.name, one.record.dataset.origin, one.record.dataset.crop or ()): one
         for one in shelf.of_experiment(EXPERIMENT)
     }
-    return [newest[key] for key in sorted(newest)]
+    return [newest[key] for key in sorted(newest, key=lambda one: (one[0].lower(), *one[1:]))]
 
 
 def engines_of(record: Record) -> list[str]:
@@ -53,28 +53,26 @@ def what(record: Record) -> str:
 
 
 def speedup_table(record: Record) -> str:
-    """One row an engine: seconds, times as fast as stock, memory, and how the labels agree."""
-    rows = [_outcome(record, REFERENCE_ENGINE, "1", ["reference", "–", "–", "–"])]
-    rows += [
-        _outcome(record, one, ratio_cell(times_as_fast(record, one)), _agreement(record, one))
-        for one in engines_of(record)
-    ]
-    heads = ("AP, IoU 0.75", "AP, IoU 0.9", "pixels that differ")
-    columns = [text("engine"), number("wall time"), number("times as fast"), number("peak memory")]
-    return table([*columns, text("grade"), *(number(one) for one in heads)], rows)
+    """One row an engine: seconds, times as fast as stock, memory."""
+    rows = []
+    for engine in (REFERENCE_ENGINE, *engines_of(record)):
+        wall, peak = summary_of(record, "wall", engine), median_of(record, "peak", engine)
+        times = "1" if engine == REFERENCE_ENGINE else ratio_cell(times_as_fast(record, engine))
+        rows.append([code(engine), seconds_cell(wall), times, formats.memory(peak)])
+    heads = ("wall time", "times as fast", "peak memory")
+    return table([text("engine"), *(number(one) for one in heads)], rows)
 
 
-def _outcome(record: Record, engine: str, times: str, agreement: list[str]) -> list[str]:
-    """A row: what a run took, and how its labels agree."""
-    wall, peak = summary_of(record, "wall", engine), median_of(record, "peak", engine)
-    return [code(engine), seconds_cell(wall), times, formats.memory(peak), *agreement]
-
-
-def _agreement(record: Record, engine: str) -> list[str]:
-    """Grade, average precision and differing pixels of an engine's labels."""
-    ap = [f"{median_of(record, f'ap-{one}', engine):.3f}" for one in ("0.75", "0.9")]
-    differing = _differing(median_of(record, "differing-share", engine))
-    return [grade_cell(record, engine), *ap, differing]
+def agreement_table(record: Record) -> str:
+    """One row an engine: how its labels stand to those of stock Cellpose."""
+    rows = []
+    for engine in engines_of(record):
+        ap = [f"{median_of(record, f'ap-{one}', engine):.3f}" for one in ("0.75", "0.9")]
+        differing = _differing(median_of(record, "differing-share", engine))
+        cells = formats.count(round(median_of(record, "cells", engine)))
+        rows.append([code(engine), grade_cell(record, engine), cells, *ap, differing])
+    heads = ("cells", "AP, IoU 0.75", "AP, IoU 0.9", "pixels that differ")
+    return table([text("engine"), text("grade"), *(number(one) for one in heads)], rows)
 
 
 def _differing(share: float) -> str:
