@@ -303,11 +303,15 @@ def test_every_image_has_its_newest_whole_runs() -> None:
     later = records[1].model_dump(mode="json", exclude={"id"}) | {"created": "2031-01-01"}
     other = records[0].model_dump(mode="json", exclude={"id"})
     other["dataset"] |= {"name": "cycif-tonsil", "origin": "real", "crop": [0, 40, 0, 60]}
+    other["dataset"] |= {"sha256": "a" * 64, "channel": 3, "channel_name": "DNA"}
     found = speedup.current(
         make_shelf([Entry(records[0])] + [Entry(seal(x)) for x in (other, later)])
     )
     assert [one.record.dataset.name for one in found] == ["cycif-tonsil", "exemplar-001"]
     assert speedup.slowest(make_shelf(found))["tbscale-half"] == pytest.approx(10 / 3)
-    assert (
-        speedup.what(found[0].record).replace(formats.NBSP, " ") == "cycif-tonsil, 40 x 60 px of it"
+    assert speedup.what(found[0].record).replace(formats.NBSP, " ") == (
+        "cycif-tonsil, channel DNA, 40 x 60 px of it"
     )
+    elsewhere = records[1].model_dump(mode="json", exclude={"id"})
+    elsewhere["machine"]["cpu"]["model"] = "Other CPU"
+    assert len(speedup.current(make_shelf([*found, Entry(seal(elsewhere))]))) == 3

@@ -61,7 +61,7 @@ def test_what_was_measured_here_is_shown_beside_and_said() -> None:
     (one,) = shelf.profile_sets
     assert one.leading.published
     assert one.shown == (one.leading, here)
-    assert tables.headline_table(shelf, "").count("measured here") == 1
+    assert tables.headline_tables(shelf, "").count("measured here") == 1
     binder = Binder(shelf, "", Tree(), new_environment())
     page = binder.bind("profiles/x", generated_template("profile"), set=one)
     assert "## The same, measured here" in page

@@ -179,7 +179,11 @@ def test_where_stock_gave_no_labels_those_of_exact_are_the_reference(
     exact, fast, elsewhere = (other_engine("f" * 64) for _ in range(3))
     fast["engine"]["name"] = "tbscale-fast"
     elsewhere["parameters"]["device"] = "cuda"
-    shelf = [seal(exact), seal(elsewhere)]
+    half = other_engine("f" * 64)
+    half["parameters"]["network"] = "half"
+    half["created"] = "2030-01-01"
+    shelf = [seal(exact), seal(elsewhere), seal(half)]
+    assert reference.find_reference(half, shelf) == shelf[0]
     assert reference.find_reference(fast, shelf) == shelf[0]
     assert reference.find_reference(elsewhere, shelf) == shelf[0]
     assert reference.find_reference(exact, shelf) is None

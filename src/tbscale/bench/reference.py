@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 REFERENCE_ENGINE, CPU = "stock", "cpu"
+EXACT_NETWORK = "exact"
 EXACT_ENGINE = "tbscale"  # stands in where the reference ran out of memory: its cells are the same
 TRUTH = "true labels of the stand-in"
 # settings that two engines share and that decide the labels
@@ -52,7 +53,8 @@ def keep_labels(written: Path, sha256: str) -> Path:
 
 def is_exact(engine: str, parameters: Mapping[str, Any]) -> bool:
     """Whether a record is of the engine that promises the reference's cells, on a CPU."""
-    return engine == EXACT_ENGINE and device_of(parameters) == CPU
+    network = parameters.get("network", EXACT_NETWORK)  # a setting may have chosen another
+    return engine == EXACT_ENGINE and network == EXACT_NETWORK and device_of(parameters) == CPU
 
 
 def find_reference(document: Json, records: Iterable[Record]) -> Record | None:

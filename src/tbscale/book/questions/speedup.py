@@ -23,12 +23,12 @@ EXPERIMENT = "speedup"
 
 
 def current(shelf: Shelf) -> list[Entry]:
-    """The newest record of each image and region, by name."""
+    """The newest record of the same pixels on each machine, by the name of the image."""
     newest = {
-        (one.record.dataset.name, one.record.dataset.origin, one.record.dataset.crop or ()): one
+        (one.record.dataset.name.lower(), one.record.dataset.sha256, one.machine): one
         for one in shelf.of_experiment(EXPERIMENT)
     }
-    return [newest[key] for key in sorted(newest, key=lambda one: (one[0].lower(), *one[1:]))]
+    return [newest[key] for key in sorted(newest)]
 
 
 def engines_of(record: Record) -> list[str]:
@@ -43,13 +43,15 @@ def times_as_fast(record: Record, engine: str) -> Summary:
 
 
 def what(record: Record) -> str:
-    """The image of a record, with its region where that is not all of it."""
+    """The image of a record, with channel, level and region where they are not the usual ones."""
     data = record.dataset
-    name = data.name if data.origin == "real" else f"{data.name}, stand-in"
+    parts = [data.name, *(["stand-in"] if data.origin == "stand-in" else [])]
+    parts += [f"channel {data.channel_name or data.channel}"] if data.channel else []
+    parts += [f"level {data.level}"] if data.level else []
     if data.crop is None:
-        return f"{name}, {formats.shape(data.shape)}"
+        return ", ".join([*parts, formats.shape(data.shape)])
     y0, y1, x0, x1 = data.crop
-    return f"{name}, {formats.shape((y1 - y0, x1 - x0))} of it"
+    return ", ".join([*parts, f"{formats.shape((y1 - y0, x1 - x0))} of it"])
 
 
 def speedup_table(record: Record) -> str:
