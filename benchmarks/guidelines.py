@@ -119,9 +119,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     """Measure every chosen image and save a record of each."""
     options = parse(arguments)
-    real = (
-        [real_sample(TONSIL, options.tonsil)] if options.tonsil else []
-    )  # refused before any work
+    # a wrong path is refused before any work
+    real = [real_sample(TONSIL, options.tonsil)] if options.tonsil else []
     for name in list(DATASETS) if options.all else options.image:
         measure_and_save(stand_in_sample(name), options.out)
     for sample in real:

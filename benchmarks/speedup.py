@@ -27,7 +27,7 @@ if __name__ == "__main__":
         request = SpeedupRequest(
             given.target,
             given.image,
-            int(given.channel) if (given.channel or "").isdigit() else given.channel,
+            given.channel,
             parse_crop(given.crop) if given.crop else None,
             given.rounds,
             given.engines,

@@ -67,9 +67,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def load_flows(options: argparse.Namespace) -> Flows:
     """The flows that the options name, from the scratch folder or made now."""
     subject = find_subject(options.target, options.image)
-    channel = int(options.channel) if (options.channel or "").isdigit() else options.channel
     crop = parse_crop(options.crop) if options.crop else None
-    job = Job("stock", str(subject.image), channel, crop=crop, model=options.model)
+    job = Job("stock", str(subject.image), options.channel, crop=crop, model=options.model)
     dataset = {"name": subject.name, "origin": subject.origin, **image_facts(job)}
     plane = open_plane(job.image, job.channel)
     region = job_region(job, plane)

@@ -10,11 +10,9 @@ from made_up_experiments import (
     growth_rows,
     network_batch_rows,
     settings_rows,
-    speedup_rows,
 )
 
 from tbscale.bench.records import seal
-from tbscale.book import formats
 from tbscale.book.pages import Binder, Tree, is_template, new_environment
 from tbscale.book.questions import (
     bottleneck,
@@ -23,7 +21,6 @@ from tbscale.book.questions import (
     network,
     properties,
     settings,
-    speedup,
     step_costs,
     traps,
     trust,
@@ -280,38 +277,3 @@ def test_cells_that_a_shortcut_changes_follow_the_record() -> None:
     assert "| 1,001 of 1,000 | 300 |" in rows[0]
     assert "| 1,001 of 1,000 | 800 |" in rows[1]
     assert traps.changed_by_ring(record) == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3})
-
-
-def test_a_whole_run_is_as_fast_as_its_slowest_pair() -> None:
-    def shelf(seconds: tuple[float, ...]) -> Shelf:
-        return make_shelf([Entry(experiment_record("speedup", speedup_rows(seconds)))])
-
-    (entry,) = speedup.current(shelf((2.0, 2.5)))
-    assert speedup.engines_of(entry.record) == ["tbscale", "tbscale-half"]
-    assert speedup.slowest(shelf((2.0, 2.5))) == {"tbscale": 2.0, "tbscale-half": 4.0}
-    assert speedup.slowest(shelf((2.0, 10.0)))["tbscale-half"] == 1.0
-    assert "4.50 (4.00 to 5.00)" in speedup.speedup_table(entry.record)
-    table = speedup.agreement_table(entry.record)
-    assert "`bit` | 40 | 1.000 | 1.000 | 0 |" in table
-    assert "`ap` | 40 | 0.980 | 0.980 | 20,000 in a million |" in table
-    text, _ = page(NAMES["speedup"], shelf((2.0, 10.0)))
-    assert "`tbscale-half` 1.00" in text
-
-
-def test_every_image_has_its_newest_whole_runs() -> None:
-    records = [experiment_record("speedup", speedup_rows(s)) for s in ((2.0, 2.5), (3.0, 3.0))]
-    later = records[1].model_dump(mode="json", exclude={"id"}) | {"created": "2031-01-01"}
-    other = records[0].model_dump(mode="json", exclude={"id"})
-    other["dataset"] |= {"name": "cycif-tonsil", "origin": "real", "crop": [0, 40, 0, 60]}
-    other["dataset"] |= {"sha256": "a" * 64, "channel": 3, "channel_name": "DNA"}
-    found = speedup.current(
-        make_shelf([Entry(records[0])] + [Entry(seal(x)) for x in (other, later)])
-    )
-    assert [one.record.dataset.name for one in found] == ["cycif-tonsil", "exemplar-001"]
-    assert speedup.slowest(make_shelf(found))["tbscale-half"] == pytest.approx(10 / 3)
-    assert speedup.what(found[0].record).replace(formats.NBSP, " ") == (
-        "cycif-tonsil, channel DNA, 40 x 60 px of it"
-    )
-    elsewhere = records[1].model_dump(mode="json", exclude={"id"})
-    elsewhere["machine"]["cpu"]["model"] = "Other CPU"
-    assert len(speedup.current(make_shelf([*found, Entry(seal(elsewhere))]))) == 3

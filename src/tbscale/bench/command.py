@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tbscale.bench.measure import Request
     from tbscale.engine.workload.job import Scalar
 
+Crop = tuple[int, int, int, int]  # (y0, y1, x0, x1), pixels
 CROP = re.compile(r"(\d+):(\d+),(\d+):(\d+)")
 
 # parameters of the notebook that have an option of their own
@@ -55,7 +56,7 @@ def profile_command(request: Request) -> list[str]:
     return words
 
 
-def crop_text(crop: tuple[int, int, int, int]) -> str:
+def crop_text(crop: Crop) -> str:
     """A crop as the command line takes it.
 
     >>> crop_text((0, 512, 100, 612))
@@ -65,7 +66,7 @@ def crop_text(crop: tuple[int, int, int, int]) -> str:
     return f"{y0}:{y1},{x0}:{x1}"
 
 
-def parse_crop(text: str) -> tuple[int, int, int, int]:
+def parse_crop(text: str) -> Crop:
     """(y0, y1, x0, x1) of a crop. RunError where the text is none.
 
     >>> parse_crop("0:512,100:612")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tbscale.bench.command import Crop
 from tbscale.bench.machine_slug import machine_slug
 from tbscale.bench.records import load_record, record_files, to_json
 from tbscale.bench.reference import CPU, device_of
@@ -16,9 +17,6 @@ from tbscale.bench.statistics import Summary, peak_over_plan, step_summaries, wa
 from tbscale.errors import RecordError
 
 SHORT_ID = 12  # hex digits of a record's address; the page states all 64
-
-
-Crop = tuple[int, int, int, int]
 
 
 def engine_on(engine: str, device: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from tbscale.bench.command import Crop
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.schema import Record
 from tbscale.engine.workload.engines import find_engine
@@ -22,7 +23,6 @@ from tbscale.images.standin.writer import StandIn, write_stand_in
 MEGA = 1_000_000
 SIZES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 100.0)  # megapixels
 MOST_ROUNDS = 3
-Crop = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)

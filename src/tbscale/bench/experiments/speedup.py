@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tbscale.bench.agreement import LabelsOnDisk, compare_labels
+from tbscale.bench.command import Crop, crop_text
 from tbscale.bench.experiments.lab import About, Json, Lab, all_threads, open_lab, seal_experiment
 from tbscale.bench.reference import REFERENCE_ENGINE
 from tbscale.bench.schema import Record
@@ -23,7 +24,6 @@ from tbscale.errors import RunError
 from tbscale.images.open import open_plane
 
 PRIMED_PX = 512
-Crop = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class SpeedupRequest:
     Attributes
     ----------
     name, image : of the dataset, as `find_subject` takes them
-    channel : index or name; None is the image's own choice
+    channel : index or name; None is the first
     crop : (y0, y1, x0, x1) pixels, or None for the whole plane
     rounds : each runs every engine once
     engines : beside stock Cellpose
@@ -55,7 +55,7 @@ class SpeedupRequest:
         if self.channel is not None:
             words += ["--channel", str(self.channel)]
         if self.crop is not None:
-            words += ["--crop", "{}:{},{}:{}".format(*self.crop)]
+            words += ["--crop", crop_text(self.crop)]
         words += ["--rounds", str(self.rounds), "--engines", ",".join(self.engines)]
         return shlex.join(words)
 
