@@ -224,6 +224,20 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def describe_parameters(options: argparse.Namespace, cp4: Cellpose4 | None) -> dict[str, Any]:
+    """What decided the numbers."""
+    return {
+        "flows": options.flows,
+        "threads": options.threads,
+        "repeats": options.repeats,
+        "niter": NITER,
+        "flow_threshold": RULES.flow_threshold,
+        "min_size": RULES.min_size,
+        "cellpose_4": cp4.versions["cellpose"] if cp4 else None,
+        "torch_of_cellpose_4": cp4.versions["torch"] if cp4 else None,
+    }
+
+
 def main(arguments: list[str]) -> None:
     """Measure and save the record."""
     options = parse(arguments)
@@ -251,19 +265,15 @@ def main(arguments: list[str]) -> None:
         measures += grade("together/cellpose-4", labels, cp3.kept["together"])
         measures.append(measure("cells", name, int(labels.max())))
     measures += compare_errors(cp3, fast) + count_work(flows, fast) + measure_memory(engines)
-    parameters = {
-        "flows": options.flows,
-        "threads": options.threads,
-        "repeats": options.repeats,
-        "niter": NITER,
-        "flow_threshold": RULES.flow_threshold,
-        "min_size": RULES.min_size,
-        "cellpose_4": cp4.versions["cellpose"] if cp4 else None,
-        "torch_of_cellpose_4": cp4.versions["torch"] if cp4 else None,
-    }
     result = conclude(fast.kept["together"], references)
     record = make_record(
-        "steps", flows.dataset, flows.weights, parameters, measures, result, before
+        "steps",
+        flows.dataset,
+        flows.weights,
+        describe_parameters(options, cp4),
+        measures,
+        result,
+        before,
     )
     logger.info("wrote %s", save_record(record, options.out))
 
