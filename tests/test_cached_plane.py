@@ -22,7 +22,7 @@ from tbscale.images.cached_plane import (
 )
 from tbscale.images.omezarr import ZarrPlane
 from tbscale.images.open import open_plane
-from tbscale.images.plane import ArrayPlane, ByteCount
+from tbscale.images.plane import ArrayPlane, ByteCount, CroppedPlane, crop_plane
 
 ALL = slice(None)
 
@@ -71,6 +71,32 @@ def test_strips_from_top_to_bottom_decode_each_chunk_once(tiled: Path) -> None:
     for y in range(0, 200, 20):
         plane.read(slice(y, y + 20), ALL)
     assert plane.bytes_read == plain.bytes_read
+
+
+@pytest.mark.parametrize("left", [0, 70])
+def test_strips_of_a_crop_decode_each_chunk_of_the_file_once(tiled: Path, left: int) -> None:
+    """Its borders cut chunks; what lies beyond is kept with them, and planned for."""
+    region = slice(30, 195), slice(left, 140)
+    whole = open_plane(tiled)
+    pixels = whole.read(*region)
+    crop = crop_plane(open_plane(tiled), *region)
+    room = row_of_chunks_bytes(crop)
+    assert room == 64 * (150 - left // 64 * 64) * 2
+    cached = cache_chunks(crop, room)
+    for y in range(0, 165, 20):
+        part = slice(y, min(y + 20, 165))
+        np.testing.assert_array_equal(cached.read(part, ALL), pixels[part])
+        assert isinstance(cached, CroppedPlane)
+        assert isinstance(cached.plane, CachedPlane)
+        assert cached.plane.kept_bytes <= room
+    assert crop.bytes_read == cached.bytes_read == whole.bytes_read
+
+
+def test_a_crop_of_all_is_the_plane_itself(tiled: Path) -> None:
+    plane = open_plane(tiled)
+    assert crop_plane(plane, slice(0, 200), ALL) is plane
+    with pytest.raises(ImageError, match="0:201"):
+        crop_plane(plane, slice(0, 201), ALL)
 
 
 @pytest.mark.parametrize(("chunk_px", "rows"), [(8, 32), (32, 32), (64, 64), (20, 60), (33, 66)])

@@ -13,7 +13,7 @@ import zarr
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
 from tbscale.images.labels_out.spool import LabelSpool
 from tbscale.images.open import open_plane
-from tbscale.images.workers import MOST_WORKERS, ahead, each, worker_count
+from tbscale.images.workers import MOST_WORKERS, ahead, alone, each, worker_count
 
 
 @pytest.fixture(params=["1", "2", "3"])
@@ -285,3 +285,56 @@ def test_labels_written_by_several_threads_are_those_that_were_given(tmp_path, w
         expected = labels[:: 2**level, :: 2**level]
         np.testing.assert_array_equal(np.asarray(group[str(level)]), expected)
     assert len(levels) == 4
+
+
+def test_a_chunk_that_others_wait_for_asks_no_pool(monkeypatch):
+    """Its plane reads by `each`; a pool full of those who wait for the chunk would not come to it.
+
+    Two that read beside the pool begin a chunk each; then both workers wait for those.
+    """
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    begun, pool_waits = [threading.Barrier(3, timeout=20) for _ in range(2)]
+
+    class Inner:
+        shape, chunk_shape, dtype, bytes_read = (64, 128), (64, 64), np.dtype(np.uint16), 0
+
+        def read(self, y, x):
+            begun.wait()
+            pool_waits.wait()
+            time.sleep(0.05)
+            each(lambda k: None, range(4))
+            return np.ones((64, 64), np.uint16)
+
+    cached = cache_chunks(Inner(), 2 * 64 * 64 * 2)
+    with ThreadPoolExecutor(3) as outside:
+        single = [outside.submit(cached._chunk, (0, column)) for column in range(2)]
+        begun.wait()
+        both = outside.submit(each, cached._chunk, [(0, 0), (0, 1)])
+        pool_waits.wait()
+        assert [one.result(timeout=20).all() for one in single] == [True, True]
+        both.result(timeout=20)
+    assert cached.read(slice(0, 64), slice(0, 128)).all()
+
+
+def test_what_lies_beyond_is_begun_where_it_is_all_there_is(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    done = threading.Event()
+    each(lambda _: done.set(), [], beyond=[1])
+    assert done.wait(timeout=20)
+
+
+def test_inside_alone_work_stays_in_its_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    seen = set()
+
+    def note(_):
+        seen.add(threading.get_ident())
+
+    with alone():
+        with alone():
+            each(note, range(9))
+        each(note, range(9))
+        list(ahead(note, range(9)))
+    assert seen == {threading.get_ident()}
+    each(note, range(9))
+    assert len(seen) > 1

@@ -36,7 +36,7 @@ from tbscale.engine.workload.job import Job, Scalar
 from tbscale.errors import RunError
 from tbscale.images.cached_plane import beside_bytes, row_of_chunks_bytes
 from tbscale.images.open import open_plane
-from tbscale.images.plane import Plane
+from tbscale.images.plane import Plane, crop_plane
 from tbscale.images.workers import worker_count
 from tbscale.steps import StepClock
 
@@ -59,42 +59,6 @@ DEFAULTS: dict[str, Scalar] = {
     "plain": None,
     **FIXED,
 }
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A part of a plane as a plane of its own."""
-
-    plane: Plane
-    rows: slice
-    columns: slice
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(Y, X), pixels."""
-        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the pixels."""
-        return self.plane.dtype
-
-    @property
-    def chunk_shape(self) -> tuple[int, int]:
-        """(Y, X), pixels."""
-        return self.plane.chunk_shape
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes of the file touched so far."""
-        return self.plane.bytes_read
-
-    def read(self, y: slice, x: slice) -> NDArray[Any]:
-        """See `Plane.read`."""
-        top, left = self.rows.start, self.columns.start
-        return self.plane.read(
-            slice(top + y.start, top + y.stop), slice(left + x.start, left + x.stop)
-        )
 
 
 @dataclass(frozen=True)
@@ -141,7 +105,7 @@ def prepare(job: Job) -> Prepared:
     channels = [job.channel] if job.channel2 is None else [job.channel, job.channel2]
     whole = [open_plane(job.image, channel, job.level) for channel in channels]
     region = job_region(job, whole[0])
-    planes: list[Plane] = [Crop(plane, *region) for plane in whole]
+    planes = [crop_plane(plane, *region) for plane in whole]
     choose_kernels(read_settings(settings).plain)  # refuse an unknown step before any work
     chosen = replace(read_settings(settings), scaling=scaling)
     plan = make_plan(settings, chosen, planes, job.device)

@@ -10,14 +10,15 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.images.plane import ArrayPlane, Plane, region_bounds
+from tbscale.images.plane import ArrayPlane, CroppedPlane, Plane, region_bounds
 from tbscale.images.tiff_pages import RawPlane
-from tbscale.images.workers import each, worker_count
+from tbscale.images.workers import alone, each, worker_count
 
 AS_THEY_ARE = (ArrayPlane, RawPlane)  # planes that a cache gains nothing for
 Place = tuple[int, int]  # row and column of a chunk
@@ -32,6 +33,8 @@ def row_of_chunks_bytes(plane: Plane) -> int:
     """
     chunk_px, width = plane.chunk_shape
     kept = _rows_bytes(plane, chunk_px if chunk_px >= READ_PX else READ_PX + chunk_px)
+    if isinstance(plane, CroppedPlane):
+        return kept  # nothing is decoded ahead
     chunk_bytes = _rows_bytes(plane, chunk_px) * min(width, plane.shape[1]) // plane.shape[1]
     return kept + _count_ahead(plane) * chunk_bytes
 
@@ -53,9 +56,15 @@ def _count_ahead(plane: Plane) -> int:
 
 def _rows_bytes(plane: Plane, rows: int) -> int:
     """Bytes of rows that a cache keeps: none where pixels are stored as they are."""
+    columns = slice(0, plane.shape[1])
+    if isinstance(plane, CroppedPlane):  # whole chunks are kept, also where it cuts them
+        columns, plane = plane.columns, plane.plane
     if isinstance(plane, AS_THEY_ARE):
         return 0
-    return min(rows, plane.shape[0]) * plane.shape[1] * plane.dtype.itemsize
+    width = plane.chunk_shape[1]
+    left = columns.start // width * width
+    right = min(-(-columns.stop // width) * width, plane.shape[1])
+    return min(rows, plane.shape[0]) * (right - left) * plane.dtype.itemsize
 
 
 def rows_of_chunks_bytes(plane: Plane, window_px: int) -> int:
@@ -74,18 +83,23 @@ def rows_of_chunks_bytes(plane: Plane, window_px: int) -> int:
 
 def beside_bytes(plane: Plane) -> int:
     """What decoding one chunk holds beyond the plane's own pixels, where channels lie together."""
+    if isinstance(plane, CroppedPlane):
+        return beside_bytes(plane.plane)
     return int(getattr(plane, "beside_bytes", 0))
 
 
 def cache_chunks(plane: Plane, capacity_bytes: int) -> Plane:
     """The plane behind a cache of decoded chunks, or itself where a cache gains nothing.
 
-    It gains nothing where pixels are stored as they are, and where not one chunk fits.
+    It gains nothing where pixels are stored as they are, and where not one chunk fits. Of a crop
+    the plane that it lies in is cached, since chunks begin where those of the file do.
 
     Parameters
     ----------
     capacity_bytes : of decoded chunks to keep at most; see `row_of_chunks_bytes`
     """
+    if isinstance(plane, CroppedPlane):
+        return replace(plane, plane=cache_chunks(plane.plane, capacity_bytes))
     rows, columns = plane.chunk_shape
     chunk_bytes = min(rows, plane.shape[0]) * min(columns, plane.shape[1]) * plane.dtype.itemsize
     if isinstance(plane, AS_THEY_ARE) or chunk_bytes > capacity_bytes:
@@ -184,17 +198,20 @@ class CachedPlane:
         )
 
     def _places_ahead(self, last: Place, room_bytes: int) -> list[Place]:
-        """The chunks that follow `last` and fit; none if it was said before."""
+        """The chunks that follow `last` and fit; none where some were begun before."""
         if self._ahead_of == last:
             return []
-        self._ahead_of = last
         rows, columns = (
             -(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True)
         )
         count = min(_count_ahead(self._plane), room_bytes // self._bytes_of(1, range(1)))
         index = last[0] * columns + last[1] + 1
         following = range(index, min(index + count, rows * columns))
-        return [place for i in following if (place := divmod(i, columns)) not in self._chunks]
+        places = [divmod(i, columns) for i in following]
+        ahead = [one for one in places if one not in self._chunks and one not in self._coming]
+        if ahead:
+            self._ahead_of = last
+        return ahead
 
     def _bytes_of(self, rows: int, columns: range) -> int:
         """Bytes of rows of chunks in some columns, cut at the right border of the plane."""
@@ -225,7 +242,8 @@ class CachedPlane:
         if coming is not None:
             return coming.result()
         try:
-            chunk = self._plane.read(*self._region_of(place))
+            with alone():  # who waits for this chunk may fill the pool
+                chunk = self._plane.read(*self._region_of(place))
         except BaseException as error:
             with self._lock:
                 del self._coming[place]

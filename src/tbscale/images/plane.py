@@ -74,6 +74,61 @@ def region_bounds(shape: tuple[int, int], y: slice, x: slice) -> tuple[int, int,
     return int(y0), int(y1), int(x0), int(x1)
 
 
+@dataclass(frozen=True)
+class CroppedPlane:
+    """A part of a plane as a plane of its own; see `crop_plane`.
+
+    Its chunks have the shape of the plane's, but begin where those do: the first row and column
+    of them are cut.
+    """
+
+    plane: Plane
+    rows: slice
+    columns: slice
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X), pixels."""
+        return self.rows.stop - self.rows.start, self.columns.stop - self.columns.start
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return self.plane.dtype
+
+    @property
+    def chunk_shape(self) -> tuple[int, int]:
+        """(Y, X) of the stored unit, pixels."""
+        return self.plane.chunk_shape
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the file touched so far, by whoever reads the same plane."""
+        return self.plane.bytes_read
+
+    def read(self, y: slice, x: slice) -> NDArray[Any]:
+        """See `Plane.read`."""
+        y0, y1, x0, x1 = region_bounds(self.shape, y, x)
+        top, left = self.rows.start, self.columns.start
+        return self.plane.read(slice(top + y0, top + y1), slice(left + x0, left + x1))
+
+
+def crop_plane(plane: Plane, rows: slice, columns: slice) -> Plane:
+    """A region of a plane as a plane of its own, or the plane where the region is all of it.
+
+    Raises
+    ------
+    ImageError : as `region_bounds`
+
+    >>> crop_plane(ArrayPlane(np.eye(3)), slice(1, 3), slice(0, 2)).read(slice(0, 1), slice(0, 2))
+    array([[0., 1.]])
+    """
+    y0, y1, x0, x1 = region_bounds(plane.shape, rows, columns)
+    if (y1 - y0, x1 - x0) == plane.shape:
+        return plane
+    return CroppedPlane(plane, slice(y0, y1), slice(x0, x1))
+
+
 class ByteCount:
     """A sum of bytes that several threads may add to."""
 

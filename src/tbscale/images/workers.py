@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -52,6 +53,21 @@ def _alone() -> bool:
     return worker_count() == 1 or hasattr(_here, "works")  # workers do not wait for workers
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """What this thread asks for inside is done by itself, as in a worker.
+
+    For work that other threads wait for: a pool full of those would never come to it.
+    """
+    marked = hasattr(_here, "works")
+    _mark()
+    try:
+        yield
+    finally:
+        if not marked:
+            del _here.works
+
+
 def each(
     do: Callable[[Item], object],
     items: Sequence[Item],
@@ -68,7 +84,7 @@ def each(
     beyond : begun after the items by the workers that these leave idle, and not waited for: it may
         run on, fail unseen or never begin
     """
-    if _alone() or len(items) + len(beyond) < 2:
+    if _alone() or (len(items) < 2 and not beyond):
         for item in items:
             do(item)
         return

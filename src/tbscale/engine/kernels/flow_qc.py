@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from tbscale.images.compiled import compiled, compiled_with
 
+PIXELS_A_COUNT = 8  # at least, so that the counts of all strips take a byte a pixel
+
 
 @compiled_with(parallel=True)
 def _count_labels(flat, counts):  # type: ignore[no-untyped-def]
@@ -48,7 +50,8 @@ def pixels_by_label(
     at : int64, raster index within `labels`
     """
     flat = labels.ravel()
-    counts = np.zeros((numba.get_num_threads(), n + 1), np.int64)
+    strips = min(numba.get_num_threads(), flat.size // (PIXELS_A_COUNT * (n + 1)))
+    counts = np.zeros((max(1, strips), n + 1), np.int64)
     _count_labels(flat, counts)
     total = counts.sum(axis=0)
     start = np.cumsum(total)

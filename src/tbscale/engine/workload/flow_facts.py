@@ -27,7 +27,7 @@ from tbscale.engine.workload.image import job_region
 from tbscale.engine.workload.job import Job
 from tbscale.engine.workload.threads import fix_threads
 from tbscale.images.open import open_plane
-from tbscale.images.plane import Plane
+from tbscale.images.plane import Plane, crop_plane
 from tbscale.steps import StepClock
 
 Json = dict[str, Any]
@@ -58,12 +58,10 @@ def flow_facts(request: Json) -> Json:
 
 
 def _plane(request: Json) -> Plane:
-    from tbscale.engine.measured import Crop
-
     plane = open_plane(request["image"], request["channel"])
     crop = request["crop"]
     job = Job("tbscale", request["image"], crop=None if crop is None else tuple(crop))
-    return Crop(plane, *job_region(job, plane))
+    return crop_plane(plane, *job_region(job, plane))
 
 
 def _equal_share(
