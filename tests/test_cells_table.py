@@ -1,6 +1,8 @@
 """One row for each cell: equal to scikit-image on the whole plane, whatever the windows."""
 
 import errno
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,42 @@ def test_sums_of_integers_are_exact_where_float64_is_not() -> None:
     pixels = np.array([[2**32 - 1, 2**32 - 1, 2**32 - 1, 1]], np.uint32)
     means = measure_means(ArrayPlane(labels), ArrayPlane(pixels), np.array([4]))
     assert means[0] == (3 * (2**32 - 1) + 1) / 4
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "8"])
+def test_each_window_is_added_once_and_one_at_a_time(
+    threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where adding is slower than reading: no more windows are held than planned for."""
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    monkeypatch.setattr(measuring, "WINDOW_PX", 17)
+    labels, pixels = labels_and_pixels("uint16")
+    wanted = measure_cells(ArrayPlane(labels), ArrayPlane(pixels), 70)
+    turn, loaded, most = threading.Lock(), [0, 0], [0]
+    load, add_cells = measuring._Windows._load, measuring.add_cells
+
+    def load_and_count(self: Any, region: Any) -> Any:
+        found = load(self, region)
+        loaded[0] += 1
+        most[0] = max(most[0], loaded[0] - loaded[1])
+        return found
+
+    def add_slowly(*given: Any) -> Any:
+        assert turn.acquire(blocking=False), "two windows are added at once"
+        time.sleep(0.002)
+        beyond = add_cells(*given)
+        loaded[1] += 1
+        turn.release()
+        return beyond
+
+    monkeypatch.setattr(measuring._Windows, "_load", load_and_count)
+    monkeypatch.setattr(measuring, "add_cells", add_slowly)
+    shapes, means = measure_cells(ArrayPlane(labels), ArrayPlane(pixels), 70)
+    for name in ("area", "sum_y", "sum_x", "box"):
+        np.testing.assert_array_equal(getattr(shapes, name), getattr(wanted[0], name))
+    np.testing.assert_array_equal(means, wanted[1])
+    assert loaded == [9 * 13, 9 * 13]
+    assert most[0] <= int(threads) + measuring.MOST_LEFT
 
 
 def test_an_id_beyond_the_cells_is_refused() -> None:

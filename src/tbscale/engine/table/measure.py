@@ -1,12 +1,15 @@
 """Measure every cell of a plane, window by window, in memory that grows with the cells alone.
 
-Sums of integers are exact in any order. Sums of real numbers depend on the order in which they are
-added, so the windows are fixed: they do not follow the blocks of the run that made the labels.
+Sums of integers are exact in any order, so a window is added by the thread that has just decoded
+it. Sums of real numbers depend on the order in which they are added, so those windows take turns;
+and they are fixed: they do not follow the blocks of the run that made the labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,9 +21,10 @@ from tbscale.engine.table.runs import add_cells, has_cells
 from tbscale.errors import ImageError
 from tbscale.images.cached_plane import cache_chunks, rows_of_chunks_bytes
 from tbscale.images.plane import Plane
-from tbscale.images.workers import ahead
+from tbscale.images.workers import ahead, each
 
 WINDOW_PX = 1024
+MOST_LEFT = 2  # windows to another thread: the projection counts one a worker and three more
 
 
 class LabelReader(Protocol):
@@ -92,23 +96,57 @@ def sum_type(dtype: np.dtype[Any]) -> type[np.int64] | type[np.float64]:
     return np.int64 if exact else np.float64
 
 
+_Window = tuple[Region, NDArray[np.uint32], NDArray[Any]]  # labels and pixels of a region
+Add = Callable[[Region, NDArray[np.uint32], NDArray[Any]], int]  # gives an id without a place, or 0
+
+
 class _Windows:
-    """Reads the windows of labels, and of pixels where a window has cells, ahead of their use."""
+    """Reads the windows of labels, and of pixels where a window has cells, in several threads."""
 
     def __init__(self, labels: LabelReader, plane: Plane | None) -> None:
         self._labels = labels
         self._plane = plane if plane is None else cache_chunks(plane, cache_bytes(plane))
+        self._any_order = plane is None or sum_type(plane.dtype) is np.int64
 
-    def __iter__(self) -> Iterator[tuple[Region, NDArray[np.uint32], NDArray[Any]]]:
-        """(region, labels, pixels); a window without cells is left out."""
-        for region, labels, pixels in ahead(self._load, windows(self._labels.shape)):
-            if pixels is not None:
-                yield region, labels, pixels
+    def add(self, add: Add) -> int:
+        """Add every window that has cells, one at a time; the largest id without a place, or 0."""
+        if self._any_order:
+            return self._add_where_read(add)
+        loaded = ahead(self._load, windows(self._labels.shape))
+        return max((add(*one) for one in loaded if one is not None), default=0)
 
-    def _load(self, region: Region) -> tuple[Region, NDArray[np.uint32], NDArray[Any] | None]:
+    def _add_where_read(self, add: Add) -> int:
+        """Add each window in the thread that read it, whose caches have its pixels.
+
+        Who finds another adding leaves its window to that one and reads on, if few are left so.
+        """
+        turn = threading.Lock()
+        left: deque[_Window] = deque()
+        beyond = [0]
+
+        def load_and_add(region: Region) -> None:
+            loaded = self._load(region)
+            if loaded is None:
+                return
+            left.append(loaded)
+            if turn.acquire(blocking=len(left) > MOST_LEFT):
+                try:
+                    add_left()
+                finally:
+                    turn.release()
+
+        def add_left() -> None:
+            while left:
+                beyond.append(add(*left.popleft()))
+
+        each(load_and_add, list(windows(self._labels.shape)))
+        add_left()  # one may have been left when the last adder had just looked
+        return max(beyond)
+
+    def _load(self, region: Region) -> _Window | None:
         labels = np.ascontiguousarray(self._labels.read(*region), np.uint32)
         if not has_cells(labels):
-            return region, labels, None
+            return None
         if self._plane is None:
             return region, labels, np.empty((labels.shape[0], 0), np.uint8)
         return region, labels, _countable(self._plane.read(*region))
@@ -162,13 +200,12 @@ def _measure(labels: LabelReader, plane: Plane | None, count: int) -> tuple[Shap
     shapes = _no_pixels(count)
     arrays = _arrays(shapes)
     total = np.zeros(count, np.int64 if plane is None else sum_type(plane.dtype))
-    beyond = 0
-    for (y, x), window, pixels in _Windows(labels, plane):  # in order: sums of floats too
-        beyond = max(
-            beyond,
-            add_cells(window, pixels, y.start, x.start, *arrays, total),
-        )
-    _check_ids(beyond, count)
+
+    def add(region: Region, window: NDArray[np.uint32], pixels: NDArray[Any]) -> int:
+        y, x = region
+        return int(add_cells(window, pixels, y.start, x.start, *arrays, total))
+
+    _check_ids(_Windows(labels, plane).add(add), count)
     return shapes, total
 
 
@@ -200,10 +237,11 @@ def measure_means(
     """
     total = np.zeros(len(area), sum_type(plane.dtype))
     stay = _arrays(_no_pixels(0))
-    beyond = 0
-    for _, window, pixels in _Windows(labels, plane):
-        beyond = max(beyond, add_cells(window, pixels, 0, 0, *stay, total))
-    _check_ids(beyond, len(area))
+
+    def add(_: Region, window: NDArray[np.uint32], pixels: NDArray[Any]) -> int:
+        return int(add_cells(window, pixels, 0, 0, *stay, total))
+
+    _check_ids(_Windows(labels, plane).add(add), len(area))
     return _means(total, area)
 
 

@@ -2,7 +2,8 @@
 
 A run is the pixels of one label that follow each other in a row: a row of a cell is one run, or
 a few. Where runs end is found eight pixels at a time, so that background and the insides of cells
-cost little.
+cost little. Places are counted without a sign in the inner loops: a place that may be negative is
+checked at each use.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ def find_runs(row, changed, ends):  # type: ignore[no-untyped-def]
     before, after, marks = row[:-1], row[1:], changed[1:]
     for x in range(after.size):
         marks[x] = after[x] != before[x]
-    count = np.int64(0)
+    count, width = np.uint64(0), np.uint64(8)
     eights = changed.view(np.uint64)
-    for eight in range(eights.size):
+    for eight in range(np.uint64(eights.size)):
         if eights[eight] != 0:
-            for x in range(8 * eight, 8 * eight + 8):
+            for x in range(width * eight, width * eight + width):
                 ends[count] = x
-                count += np.int64(changed[x])
-    return count
+                count += np.uint64(changed[x])
+    return np.int64(count)
 
 
 @compiled
@@ -51,7 +52,9 @@ def scratch_for_runs(width):  # type: ignore[no-untyped-def]
 def _add_pixels(k, values, x, end, total):  # type: ignore[no-untyped-def]
     """Add the pixels from `x` to `end` to the sum of cell `k`."""
     added = total[k]
-    for i in range(x, end):  # one after the other: sums of reals depend on the order
+    for i in range(
+        np.uint64(x), np.uint64(end)
+    ):  # one after the other: sums of reals depend on the order
         added += values[i]
     total[k] = added
 
