@@ -43,3 +43,10 @@ def real_images() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of real images (set TBSCALE_REAL_IMAGES)")
     return folder
+
+
+@pytest.fixture(params=["1", "2", "3"])
+def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Threads for chunks, as OMP_NUM_THREADS says."""
+    monkeypatch.setenv("OMP_NUM_THREADS", request.param)
+    return int(request.param)

@@ -1,15 +1,12 @@
 """One row for each cell: equal to scikit-image on the whole plane, whatever the windows."""
 
 import errno
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
 from numpy.typing import NDArray
 from skimage.measure import regionprops_table
 
@@ -30,7 +27,6 @@ from tbscale.engine.table.task import (
 )
 from tbscale.errors import ImageError, RunError
 from tbscale.images.image import Channel
-from tbscale.images.open import open_plane
 from tbscale.images.plane import ArrayPlane
 from tbscale.steps import StepClock
 
@@ -83,77 +79,11 @@ def test_equals_scikit_image_on_the_whole_plane(
         np.testing.assert_array_equal(getattr(both, name), getattr(shapes, name))
 
 
-@pytest.mark.parametrize(
-    "chunks",
-    [
-        {"tile": (16, 16)},  # inside a window
-        {"tile": (48, 48)},  # across the borders of windows
-        {"tile": (64, 64)},  # beyond a window
-        {"tile": (128, 128)},  # beyond the plane
-        {"rowsperstrip": 1},
-        {"rowsperstrip": 7},
-        {"rowsperstrip": 96},
-    ],
-)
-def test_chunks_are_decoded_once_and_only_where_cells_are(
-    chunks: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(measuring, "WINDOW_PX", 32)
-    labels = np.ones((96, 96), np.uint32)
-    labels[:48, :48] = 0
-    pixels = np.arange(labels.size, dtype=np.uint16).reshape(labels.shape)
-    path = tmp_path / "image.tif"
-    tifffile.imwrite(path, pixels, compression="zlib", **chunks)
-    plane, whole, left_out = open_plane(path), open_plane(path), open_plane(path)
-    _, means = measure_cells(ArrayPlane(labels), plane, 1)
-    assert means[0] == pixels[labels == 1].sum() / (labels == 1).sum()
-    whole.read(slice(0, 96), slice(0, 96))
-    if chunks == {"tile": (16, 16)}:  # the window without cells
-        left_out.read(slice(0, 32), slice(0, 32))
-    assert plane.bytes_read == whole.bytes_read - left_out.bytes_read
-
-
 def test_sums_of_integers_are_exact_where_float64_is_not() -> None:
     labels = np.ones((1, 4), np.uint32)
     pixels = np.array([[2**32 - 1, 2**32 - 1, 2**32 - 1, 1]], np.uint32)
     means = measure_means(ArrayPlane(labels), ArrayPlane(pixels), np.array([4]))
     assert means[0] == (3 * (2**32 - 1) + 1) / 4
-
-
-@pytest.mark.parametrize("threads", ["1", "2", "8"])
-def test_each_window_is_added_once_and_one_at_a_time(
-    threads: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where adding is slower than reading: no more windows are held than planned for."""
-    monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    monkeypatch.setattr(measuring, "WINDOW_PX", 17)
-    labels, pixels = labels_and_pixels("uint16")
-    wanted = measure_cells(ArrayPlane(labels), ArrayPlane(pixels), 70)
-    turn, loaded, most = threading.Lock(), [0, 0], [0]
-    load, add_cells = measuring._Windows._load, measuring.add_cells
-
-    def load_and_count(self: Any, region: Any) -> Any:
-        found = load(self, region)
-        loaded[0] += 1
-        most[0] = max(most[0], loaded[0] - loaded[1])
-        return found
-
-    def add_slowly(*given: Any) -> Any:
-        assert turn.acquire(blocking=False), "two windows are added at once"
-        time.sleep(0.002)
-        beyond = add_cells(*given)
-        loaded[1] += 1
-        turn.release()
-        return beyond
-
-    monkeypatch.setattr(measuring._Windows, "_load", load_and_count)
-    monkeypatch.setattr(measuring, "add_cells", add_slowly)
-    shapes, means = measure_cells(ArrayPlane(labels), ArrayPlane(pixels), 70)
-    for name in ("area", "sum_y", "sum_x", "box"):
-        np.testing.assert_array_equal(getattr(shapes, name), getattr(wanted[0], name))
-    np.testing.assert_array_equal(means, wanted[1])
-    assert loaded == [9 * 13, 9 * 13]
-    assert most[0] <= int(threads) + measuring.MOST_LEFT
 
 
 def test_an_id_beyond_the_cells_is_refused() -> None:

@@ -115,6 +115,7 @@ def _run_rounds(lab: Lab, job: Job, engines: tuple[str, ...], rounds: int) -> Js
 
 
 def _read_once(job: Job) -> None:
+    """Read a job's region, so that the file lies in the system's memory."""
     plane = open_plane(job.image, job.channel)
     pixels_sha256(plane, *job_region(job, plane))
 
