@@ -14,7 +14,7 @@ if __name__ == "__main__":
     default = FilesRequest()
     parser = new_parser(__doc__)
     parser.add_argument("--dataset", default=default.dataset)
-    parser.add_argument("--size-px", type=int, default=default.size_px)
+    parser.add_argument("--size-px", type=at_least_one, default=default.size_px)
     parser.add_argument("--rounds", type=at_least_one, default=default.rounds)
     given = parser.parse_args()
     request = FilesRequest(given.dataset, given.size_px, given.rounds)

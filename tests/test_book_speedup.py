@@ -8,7 +8,7 @@ from made_up_experiments import experiment_record, speedup_rows
 from tbscale.bench.records import seal
 from tbscale.book import formats
 from tbscale.book.pages import Binder, Tree, new_environment
-from tbscale.book.questions import speedup
+from tbscale.book.questions import measures, speedup
 from tbscale.book.shelf import Entry, Shelf, make_shelf
 
 PAGE = Path(__file__).resolve().parents[1] / "notebooks/questions/q10-speedup.md"
@@ -42,7 +42,7 @@ def test_every_image_has_its_newest_whole_runs() -> None:
     )
     assert [one.record.dataset.name for one in found] == ["cycif-tonsil", "exemplar-001"]
     assert speedup.slowest(make_shelf(found))["tbscale-half"] == pytest.approx(10 / 3)
-    assert speedup.what(found[0].record).replace(formats.NBSP, " ") == (
+    assert measures.image_of(found[0].record).replace(formats.NBSP, " ") == (
         "cycif-tonsil, channel DNA, 40 x 60 px of it"
     )
     elsewhere = records[1].model_dump(mode="json", exclude={"id"})

@@ -64,3 +64,15 @@ def ratio_cell(summary: Summary) -> str:
     low, high = (formats.three_digits(one) for one in (summary.smallest, summary.largest))
     text = formats.three_digits(summary.median)
     return text if summary.n == 1 else f"{text} ({low} to {high})"
+
+
+def image_of(record: Record) -> str:
+    """The image of a record, with channel, level and region where they are not the usual ones."""
+    data = record.dataset
+    parts = [data.name, *(["stand-in"] if data.origin == "stand-in" else [])]
+    parts += [f"channel {data.channel_name or data.channel}"] if data.channel else []
+    parts += [f"level {data.level}"] if data.level else []
+    if data.crop is None:
+        return ", ".join([*parts, formats.shape(data.shape)])
+    y0, y1, x0, x1 = data.crop
+    return ", ".join([*parts, f"{formats.shape((y1 - y0, x1 - x0))} of it"])

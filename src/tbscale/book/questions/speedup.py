@@ -10,6 +10,7 @@ from tbscale.book.drawing import Drawing
 from tbscale.book.markdown import code, number, table, text
 from tbscale.book.questions.measures import (
     grade_cell,
+    image_of,
     median_of,
     paired_ratios,
     ratio_cell,
@@ -40,18 +41,6 @@ def engines_of(record: Record) -> list[str]:
 def times_as_fast(record: Record, engine: str) -> Summary:
     """Time of stock Cellpose over that of an engine, round by round."""
     return summarise(paired_ratios(record, REFERENCE_ENGINE, engine))
-
-
-def what(record: Record) -> str:
-    """The image of a record, with channel, level and region where they are not the usual ones."""
-    data = record.dataset
-    parts = [data.name, *(["stand-in"] if data.origin == "stand-in" else [])]
-    parts += [f"channel {data.channel_name or data.channel}"] if data.channel else []
-    parts += [f"level {data.level}"] if data.level else []
-    if data.crop is None:
-        return ", ".join([*parts, formats.shape(data.shape)])
-    y0, y1, x0, x1 = data.crop
-    return ", ".join([*parts, f"{formats.shape((y1 - y0, x1 - x0))} of it"])
 
 
 def speedup_table(record: Record) -> str:
@@ -92,7 +81,7 @@ def speedup_drawing(entry: Entry) -> Drawing:
             **{engine: times_as_fast(record, engine) for engine in engines_of(record)},
         },
         "times as fast as stock Cellpose",
-        f"Whole runs on {what(record)}: how many times as fast as stock Cellpose.",
+        f"Whole runs on {image_of(record)}: how many times as fast as stock Cellpose.",
         formats.three_digits,
     )
 
