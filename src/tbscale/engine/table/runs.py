@@ -52,9 +52,8 @@ def scratch_for_runs(width):  # type: ignore[no-untyped-def]
 def _add_pixels(k, values, x, end, total):  # type: ignore[no-untyped-def]
     """Add the pixels from `x` to `end` to the sum of cell `k`."""
     added = total[k]
-    for i in range(
-        np.uint64(x), np.uint64(end)
-    ):  # one after the other: sums of reals depend on the order
+    # one after the other: sums of reals depend on the order
+    for i in range(np.uint64(x), np.uint64(end)):
         added += values[i]
     total[k] = added
 
