@@ -168,7 +168,7 @@ def test_a_full_disk_is_one_sentence_and_resumes(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr("tbscale.images.labels_out.disk._write", full)
         with pytest.raises(RunError, match="no room is left") as caught:
             writer.write(ALL, ALL, labels)
         assert "\n" not in str(caught.value)

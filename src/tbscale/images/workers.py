@@ -101,6 +101,21 @@ def each(
         _end(futures)
 
 
+def begin(do: Callable[[], Result], kind: str = "read") -> Future[Result]:
+    """Begin something that is waited for later, if at all; a single worker does it at once.
+
+    Workers may begin what they do not wait for: it comes after what their pool has.
+    """
+    if worker_count() > 1:
+        return _pool(worker_count(), kind).submit(do)
+    done: Future[Result] = Future()
+    try:
+        done.set_result(do())
+    except Exception as error:
+        done.set_exception(error)
+    return done
+
+
 def _end(futures: Iterable[Future[Result]]) -> None:
     """Cancel what has not begun, and wait for what has."""
     running = [future for future in futures if not future.cancel()]

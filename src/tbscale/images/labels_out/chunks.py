@@ -1,14 +1,13 @@
 """The chunks of one level of labels, each a file of a Zarr array, encoded and decoded here.
 
-Zarr writes the array's metadata and reads it like any other. Its own way to a chunk goes through
-an event loop and its threads, which takes longer than the codec does on labels.
+Zarr reads the array like any other. Its own way to a chunk goes through an event loop and its
+threads, which takes longer than the codec does on labels.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
-import threading
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ import imagecodecs
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
 
 from tbscale.errors import ImageError
+from tbscale.images.labels_out.disk import remove, write_whole
+from tbscale.images.labels_out.zarr_json import ZARR_JSON, array_document, write_document
 from tbscale.images.thread_room import ThreadRoom
 
 Labels = NDArray[np.uint32]
@@ -30,7 +30,6 @@ LEVEL = 1
 ZEROS_BYTES, ZEROS_SHARE = 100, 1 / 5000
 LARGEST_KEPT_BYTES = 16 * 2**20
 CODE_SPARE_BYTES = 64 * 2**10  # a code may be this much longer than a chunk of the largest kept
-LITTER = ".partial"  # of a chunk that was being written when its process was killed
 
 _scratch = ThreadRoom(LARGEST_KEPT_BYTES)  # one chunk for each thread, and its code
 _code = ThreadRoom(LARGEST_KEPT_BYTES + CODE_SPARE_BYTES)
@@ -43,8 +42,8 @@ class LabelChunks:
 
     Parameters
     ----------
-    group, name : where the Zarr array is, or is made
-    directory : of the group
+    group : folder of the Zarr group that the level's array is in, or is made in
+    name : of the array
     shape, chunk_px : (Y, X) and the side of a chunk, pixels; no chunk is larger than the level
 
     Raises
@@ -52,30 +51,21 @@ class LabelChunks:
     ImageError : there is an array of another shape or other chunks
     """
 
-    def __init__(
-        self, group: zarr.Group, directory: Path, name: str, shape: tuple[int, int], chunk_px: int
-    ) -> None:
+    def __init__(self, group: Path, name: str, shape: tuple[int, int], chunk_px: int) -> None:
         self.shape = shape
         self.chunks = min(chunk_px, shape[0]), min(chunk_px, shape[1])
-        self._directory = directory / name / "c"
-        self._made: set[Path] = set()  # folders
-        found: Any = group[name] if name in group else self._make(group, name)
+        self._directory = group / name / "c"
+        self._made: set[int] = set()  # rows of chunks whose folder is there
+        if not (group / name / ZARR_JSON).exists():
+            (group / name).mkdir(exist_ok=True)
+            write_document(group / name, array_document(shape, self.chunks, LEVEL))
+            return
+        found = zarr.open(group / name, mode="r")
         if not isinstance(found, zarr.Array) or (found.shape, found.chunks) != (shape, self.chunks):
             raise ImageError(
-                f"{directory} holds labels of another shape or other chunks than {shape[0]} x "
+                f"{group} holds labels of another shape or other chunks than {shape[0]} x "
                 f"{shape[1]} in {self.chunks[0]} x {self.chunks[1]}; remove it to start again"
             )
-
-    def _make(self, group: zarr.Group, name: str) -> zarr.Array[Any]:
-        return group.create_array(
-            name,
-            shape=self.shape,
-            dtype="uint32",
-            chunks=self.chunks,
-            compressors=ZstdCodec(level=LEVEL),
-            fill_value=0,
-            dimension_names=("y", "x"),
-        )
 
     def pieces(self, y: slice, x: slice) -> Iterator[Region]:
         """Cut a region of the plane at the borders of chunks."""
@@ -111,7 +101,7 @@ class LabelChunks:
         out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
         chunk: Labels = _scratch.array(self.chunks, np.uint32)
         for rows, columns in self.pieces(y, x):
-            if self._load(self._path(rows, columns), chunk):
+            if self._load(self._path(self.corner_of((rows, columns))), chunk):
                 inside = self._inside(rows, columns)
                 out[within(rows, y.start), within(columns, x.start)] = chunk[inside]
         return out
@@ -122,7 +112,7 @@ class LabelChunks:
         chunk: Labels = _scratch.array(self.chunks, np.uint32)
         height, width = self.shape
         for rows, columns in self.pieces(doubled(y, height), doubled(x, width)):
-            if self._load(self._path(rows, columns), chunk):
+            if self._load(self._path(self.corner_of((rows, columns))), chunk):
                 inside = self._inside(rows, columns)
                 out[halved(rows, y.start), halved(columns, x.start)] = chunk[inside][::2, ::2]
         return out
@@ -134,16 +124,37 @@ class LabelChunks:
         ----------
         keep : leave the pixels where `new` is 0
         """
-        inside, path = self._inside(rows, columns), self._path(rows, columns)
+        corner = self.corner_of((rows, columns))
+        if new.shape == self.chunks and not keep and new.flags.c_contiguous:
+            self.store(corner, new)
+            return
+        inside, path = self._inside(rows, columns), self._path(corner)
         chunk: Labels = _scratch.array(self.chunks, np.uint32)
-        if (new.shape != self.chunks or keep) and not self._load(path, chunk):
+        if not keep and (rows, columns) == self.chunk_at(corner):
+            clear_beyond(chunk, new.shape)
+        elif not self._load(path, chunk):
             chunk[:] = 0
         np.copyto(chunk[inside], new, where=(new != 0) if keep else True)
-        self._store(path, chunk)
+        self.store(corner, chunk)
 
-    def _path(self, rows: slice, columns: slice) -> Path:
-        height, width = self.chunks
-        return self._directory / str(rows.start // height) / str(columns.start // width)
+    def store(self, corner: Corner, chunk: Labels) -> None:
+        """Write a chunk of full size, complete or not at all; one of zeros is no file.
+
+        Parameters
+        ----------
+        chunk : C-contiguous, 0 beyond the level
+        """
+        code, path = _encode(chunk), self._path(corner)
+        if len(code) < ZEROS_BYTES + chunk.nbytes * ZEROS_SHARE and not chunk.any():
+            remove(path)
+            return
+        if corner[0] not in self._made:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(corner[0])
+        write_whole(path, code)
+
+    def _path(self, corner: Corner) -> str:
+        return f"{self._directory}/{corner[0]}/{corner[1]}"
 
     def _inside(self, rows: slice, columns: slice) -> Region:
         """Where a region of the plane lies in its chunk."""
@@ -153,10 +164,10 @@ class LabelChunks:
             within(columns, columns.start - columns.start % width),
         )
 
-    def _load(self, path: Path, out: Labels) -> bool:
+    def _load(self, path: str, out: Labels) -> bool:
         """Decode a chunk into `out`; False, and nothing done, where none was written."""
         try:
-            stored = path.read_bytes()
+            stored = Path(path).read_bytes()
         except FileNotFoundError:
             return False
         try:
@@ -167,23 +178,11 @@ class LabelChunks:
             raise ImageError(f"{path} is damaged; start again with --restart")
         return True
 
-    def _store(self, path: Path, chunk: Labels) -> None:
-        """Write a chunk, complete or not at all; one of zeros is no file."""
-        code = _encode(chunk)
-        if len(code) < ZEROS_BYTES + chunk.nbytes * ZEROS_SHARE and not chunk.any():
-            path.unlink(missing_ok=True)
-            return
-        if path.parent not in self._made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(path.parent)
-        own = f"{path.name}.{os.getpid()}-{threading.get_ident()}{LITTER}"  # two may write at once
-        partial = path.with_name(own)
-        try:
-            partial.write_bytes(code)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+
+def clear_beyond(chunk: Labels, inside: tuple[int, ...]) -> None:
+    """Set a chunk to 0 beyond its first rows and columns."""
+    chunk[inside[0] :] = 0
+    chunk[: inside[0], inside[1] :] = 0
 
 
 def _encode(chunk: Labels) -> memoryview:
@@ -208,6 +207,16 @@ def halved(span: slice, start: int = 0) -> slice:
     return slice((span.start + 1) // 2 - start, (span.stop + 1) // 2 - start)
 
 
-def is_within(inner: Region, outer: Region) -> bool:
-    """Whether a region lies in another."""
-    return all(a.start >= b.start and a.stop <= b.stop for a, b in zip(inner, outer, strict=True))
+def put_half(labels: Labels, out: Labels) -> None:
+    """Every second pixel of every second row, from the first on.
+
+    >>> half = np.zeros((1, 2), np.uint32)
+    >>> put_half(np.arange(8, dtype=np.uint32).reshape(2, 4), half)
+    >>> half.tolist()
+    [[0, 2]]
+    """
+    even = labels[::2]
+    if even.shape[1] % 2 or even.strides[1] != even.itemsize or sys.byteorder != "little":
+        out[...] = even[:, ::2]
+    else:  # the first of two pixels is what is left of both as one number: half the time
+        np.copyto(out, even.view(np.uint64), casting="unsafe")

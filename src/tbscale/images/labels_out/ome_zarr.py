@@ -8,29 +8,26 @@ own and the image may be a TIFF. Viewers show it as labels because of `image-lab
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import zarr
+from tbscale.images.labels_out.zarr_json import group_document, write_document
 
 
 def write_metadata(
-    group: zarr.Group,
+    group: Path,
     n_levels: int,
     name: str,
     pixel_size_um: tuple[float, float] | None,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write `ome` and, for what made the labels, `tbscale` into the attributes of a group."""
-    group.attrs.update(
-        {
-            "ome": {
-                "version": "0.5",
-                "multiscales": [_multiscale(n_levels, name, pixel_size_um)],
-                "image-label": {"version": "0.5"},
-            },
-            "tbscale": dict(provenance),
-        }
-    )
+    """Write `ome`, and `tbscale` for what made the labels, as the attributes of a group."""
+    ome = {
+        "version": "0.5",
+        "multiscales": [_multiscale(n_levels, name, pixel_size_um)],
+        "image-label": {"version": "0.5"},
+    }
+    write_document(group, group_document({"ome": ome, "tbscale": dict(provenance)}))
 
 
 def _multiscale(

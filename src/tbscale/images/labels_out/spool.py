@@ -1,36 +1,40 @@
 """The store in which labels are collected: a Zarr group, hidden beside the output.
 
-It is already an OME-Zarr image in all but name, so finishing one is a rename. One lock serves
-all writes, because two blocks may meet in one chunk and a chunk is read, changed and written.
+It is already an OME-Zarr image in all but name, so finishing one is a rename. Two blocks may meet
+in one chunk, which is then read, changed and written; writes of one chunk wait for each other.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shutil
 import threading
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.storage import LocalStore
 
 from tbscale.errors import ImageError
-from tbscale.images.labels_out.chunks import (
-    LITTER,
-    Corner,
-    LabelChunks,
-    Labels,
-    Region,
-    doubled,
-    halved,
-    is_within,
-)
-from tbscale.images.labels_out.disk import told_if_full
+from tbscale.images.labels_out.chunks import Corner, LabelChunks, Labels, Region
+from tbscale.images.labels_out.disk import LITTER, told_if_full
+from tbscale.images.labels_out.halves import Halves, Place, by_quarters
+from tbscale.images.labels_out.zarr_json import ZARR_JSON, group_document, write_document
 from tbscale.images.plane import region_bounds
 from tbscale.images.workers import each
+
+LOCKS = 64  # chunks share them
+
+
+class LabelSource(Protocol):
+    """Labels that are read by region, by several threads."""
+
+    def read(self, y: slice, x: slice) -> NDArray[Any]:
+        """Labels (H, W) of a region, 0 = background."""
+        ...
 
 
 class LabelSpool:
@@ -55,22 +59,28 @@ class LabelSpool:
         self.shape = shape
         self.chunk_px = chunk_px
         self._resume = resume
-        self._lock = threading.Lock()
+        self._resume = resume
+        self._locks = [threading.Lock() for _ in range(LOCKS)]
         if not resume and directory.exists():
             shutil.rmtree(directory)
-        self._halves: set[Corner] = set()  # chunks of the second level that are made
         with told_if_full(directory):
-            self.group = zarr.open_group(LocalStore(directory), mode="a", zarr_format=3)
-            self._levels = [self._level("0", shape)]
-            while max(self._levels[-1].shape) > chunk_px:
-                height, width = self._levels[-1].shape
-                smaller = -(-height // 2), -(-width // 2)
-                self._levels.append(self._level(str(len(self._levels)), smaller))
+            directory.mkdir(exist_ok=True)
+            if not (directory / ZARR_JSON).exists():
+                write_document(directory, group_document({}))
+            self._levels = list(self._make_levels())
         self.labels = self._levels[0]
+        # another writer may change what a resumed one did
+        self._halves = None if resume else Halves(self._levels)
 
-    def _level(self, name: str, shape: tuple[int, int]) -> LabelChunks:
-        """A level, as it is, or made."""
-        return LabelChunks(self.group, self.directory, name, shape, self.chunk_px)
+    def _make_levels(self) -> Iterator[LabelChunks]:
+        """The levels, as they are, or made."""
+        height, width = self.shape
+        yield LabelChunks(self.directory, "0", self.shape, self.chunk_px)
+        for k in itertools.count(1):
+            if max(height, width) <= self.chunk_px:
+                return
+            height, width = -(-height // 2), -(-width // 2)
+            yield LabelChunks(self.directory, str(k), (height, width), self.chunk_px)
 
     def write(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Replace the labels of a region."""
@@ -83,71 +93,79 @@ class LabelSpool:
     def _put(self, y: slice, x: slice, labels: NDArray[Any], keep: bool) -> None:
         y0, y1, x0, x1 = region_bounds(self.shape, y, x)
         new = as_labels(labels, (y1 - y0, x1 - x0))
-        if new.size == 0:
-            return
-        rows, columns = slice(y0, y1), slice(x0, x1)
-        touched, decided = self._halves_of(rows, columns)
-        pieces = [(self.labels, piece) for piece in self.labels.pieces(rows, columns)]
-        if not keep:  # the longest first
-            halves = [(self._levels[1], self._levels[1].chunk_at(corner)) for corner in decided]
-            pieces = halves + pieces
 
-        def put(piece: tuple[LabelChunks, Region]) -> None:
-            level, (rows, columns) = piece
-            step = 1 if level is self.labels else 2
-            part = new[
-                rows.start * step - y0 : rows.stop * step - y0 : step,
-                columns.start * step - x0 : columns.stop * step - x0 : step,
-            ]
+        def put(piece: Region) -> None:
+            rows, columns = piece
+            part = new[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
             if not keep or part.any():
-                level.put(rows, columns, part, keep)
+                self._put_piece(piece, part, keep)
 
-        with self._lock, told_if_full(self.directory):
-            self._halves -= touched
+        self._each(put, (slice(y0, y1), slice(x0, x1)))
+
+    def write_from(self, source: LabelSource, y: slice, x: slice) -> None:
+        """Replace the labels of a region by those of a source, read piece by piece."""
+        y0, y1, x0, x1 = region_bounds(self.shape, y, x)
+
+        def put(piece: Region) -> None:
+            rows, columns = piece
+            shape = rows.stop - rows.start, columns.stop - columns.start
+            self._put_piece(piece, as_labels(source.read(rows, columns), shape), keep=False)
+
+        self._each(put, (slice(y0, y1), slice(x0, x1)))
+        if self._halves is not None:
+            with told_if_full(self.directory):
+                self._halves.settle()
+
+    def _each(self, put: Callable[[Region], None], region: Region) -> None:
+        """Do something with the part of every chunk in a region, in several threads."""
+        if region[0].start == region[0].stop or region[1].start == region[1].stop:
+            return
+        pieces = sorted(
+            self.labels.pieces(*region), key=lambda piece: by_quarters(self.labels.corner_of(piece))
+        )
+        with told_if_full(self.directory):
             each(put, pieces, "write")
-            if not keep and not self._resume:  # another writer may change what a resumed one did
-                self._halves |= decided
 
-    def _halves_of(self, rows: slice, columns: slice) -> tuple[set[Corner], set[Corner]]:
-        """Chunks of the second level that a region touches, and those that it decides alone.
-
-        Those can be made while its labels are at hand; the others are made at the end, from what
-        the first level then has.
-        """
-        if len(self._levels) < 2:
-            return set(), set()
-        second = self._levels[1]
-        touched = {
-            second.corner_of(piece) for piece in second.pieces(halved(rows), halved(columns))
-        }
-        height, width = self.shape
-        decided = set()
-        for corner in touched:
-            below = second.chunk_at(corner)
-            above = doubled(below[0], height), doubled(below[1], width)
-            if is_within(above, (rows, columns)):
-                decided.add(corner)
-        return touched, decided
+    def _put_piece(self, piece: Region, labels: Labels, keep: bool) -> None:
+        """Change the part of a chunk, and take its half where that is all of the chunk."""
+        halves, corner = self._halves, self.labels.corner_of(piece)
+        whole = not keep and piece == self.labels.chunk_at(corner)
+        if halves is not None and not whole:
+            halves.spoil(corner)
+        with self._locks[hash(corner) % LOCKS]:
+            self.labels.put(*piece, labels, keep)
+        if halves is not None and whole:
+            halves.add(corner, labels)
+            halves.store_complete()
 
     def read(self, y: slice, x: slice) -> Labels:
         """The labels written to a region so far, 0 where none were."""
         y0, y1, x0, x1 = region_bounds(self.shape, y, x)
-        with self._lock:
-            return self.labels.read(slice(y0, y1), slice(x0, x1))
+        return self.labels.read(slice(y0, y1), slice(x0, x1))
 
     def build_pyramid(self) -> list[LabelChunks]:
         """Halve until one chunk holds the plane; every id survives or vanishes, none is mixed.
 
         Each level takes every second pixel of the one before, in both directions, so pixel i of
-        level n is pixel 2**n * i of level 0. Memory: two chunks and their compressed bytes for
-        each worker.
+        level n is pixel 2**n * i of level 0. What was made while the labels were written stays.
+        Memory: two chunks and their compressed bytes for each worker.
         """
         with told_if_full(self.directory):
-            for k, (above, below) in enumerate(pairwise(self._levels)):
-                _halve(above, below, self._halves if k == 0 else set())
-        for litter in self.directory.rglob(f"*{LITTER}"):
-            litter.unlink()
+            halves, self._halves = self._halves, None  # what changes from here on is made again
+            made: set[Place] = set() if halves is None else halves.settle()
+            for k, (above, below) in enumerate(pairwise(self._levels), 1):
+                _halve(above, below, {corner for level, corner in made if level == k})
+        if self._resume:
+            for litter in self.directory.rglob(f"*{LITTER}"):
+                litter.unlink()
         return self._levels
+
+    def drop(self) -> None:
+        """Remove what was collected."""
+        if self._halves is not None:
+            with contextlib.suppress(Exception):  # what could not be stored is not wanted
+                self._halves.settle()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def _halve(above: LabelChunks, below: LabelChunks, done: set[Corner]) -> None:

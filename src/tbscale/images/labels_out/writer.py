@@ -15,9 +15,10 @@ from tbscale.images.labels_out.chunks import Labels
 from tbscale.images.labels_out.disk import check_folder, told_if_full
 from tbscale.images.labels_out.ome_tiff import stream_ome_tiff
 from tbscale.images.labels_out.ome_zarr import write_metadata
-from tbscale.images.labels_out.spool import LabelSpool
+from tbscale.images.labels_out.spool import LabelSource, LabelSpool
 
 ZARR_ENDINGS = (".zarr",)  # .ome.zarr too
+ALL = slice(None)
 TIFF_ENDINGS = (".tif", ".tiff")  # .ome.tif and .ome.tiff too
 
 
@@ -117,6 +118,15 @@ class LabelWriter:
         """Replace the labels of a region, which must lie inside the plane."""
         self._spool.write(y, x, labels)
 
+    def write_from(self, source: LabelSource, y: slice = ALL, x: slice = ALL) -> None:
+        """Replace the labels of a region by those of a source, which several threads read.
+
+        The source is asked for the part of each stored chunk, in an order that completes those of
+        the pyramid soon, and may give memory of its own: the part is not kept. Nothing is copied
+        where that is C-contiguous uint32.
+        """
+        self._spool.write_from(source, y, x)
+
     def merge(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Set the labels of a region where they are not 0, and leave the other pixels.
 
@@ -146,10 +156,9 @@ class LabelWriter:
         levels = self._spool.build_pyramid()
         if self.path.name.lower().endswith(ZARR_ENDINGS):
             name = self.path.name.removesuffix(".zarr").removesuffix(".ome")
-            write_metadata(
-                self._spool.group, len(levels), name, self._pixel_size_um, self._provenance
-            )
-            _replace(self._spool.directory, self.path)
+            spooled = self._spool.directory
+            write_metadata(spooled, len(levels), name, self._pixel_size_um, self._provenance)
+            _replace(spooled, self.path)
         else:
             complete = self._complete_path()
             with told_if_full(self.path):
@@ -167,7 +176,7 @@ class LabelWriter:
     def abort(self) -> None:
         """Remove what was collected; nothing appears at `path`."""
         self._complete_path().unlink(missing_ok=True)
-        shutil.rmtree(self._spool.directory, ignore_errors=True)
+        self._spool.drop()
         self._is_open = False
 
     def __enter__(self) -> LabelWriter:
