@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-import zarr.storage._local as local_store
 from fake_run import BENCH, SHAPE, broken, climber, request
 
 from tbscale.cli import main
@@ -19,6 +18,7 @@ from tbscale.engine import packed, scratch, segmentation
 from tbscale.engine.segmentation import segment
 from tbscale.engine.workdir import workdir_path
 from tbscale.errors import ImageError, RunError
+from tbscale.images.labels_out import disk
 
 
 def slow_climber(weights, device):
@@ -96,7 +96,7 @@ def fail_at(monkeypatch, target, part, use=2):
     met = []
 
     def full(where, *args, **kwargs):
-        if part in str(where if isinstance(where, Path) else where.name):
+        if part in str(where if isinstance(where, Path | str) else where.name):
             met.append(where)
             if len(met) == use:
                 raise OSError(errno.ENOSPC, "No space left on device")
@@ -106,7 +106,7 @@ def fail_at(monkeypatch, target, part, use=2):
     return met
 
 
-PUT, WHOLE, CHUNK = (local_store, "_put"), (scratch, "write_whole"), (packed, "write_whole")
+PUT, WHOLE, CHUNK = (disk, "_write"), (scratch, "write_whole"), (packed, "write_whole")
 PLACES = {
     "flows": (CHUNK, "tbscale/flow/"),
     "rows done": (WHOLE, "flow-rows.json"),

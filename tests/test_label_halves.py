@@ -100,7 +100,7 @@ def test_it_leaves_the_files_of_a_pyramid_made_from_the_disk(
 def test_whole_chunks_leave_nothing_to_be_made_from_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    labels = cells(301, 211)
+    labels = cells(131, 101) if how == "one by one" else cells(301, 211)
     found = remade(monkeypatch)
     spool = LabelSpool(tmp_path / "spool", labels.shape, 16)
     if how == "source":

@@ -128,7 +128,7 @@ def label_sinks(
     del counts
     start, at = pixels_by_label(labels, count)
     first, area, box = measure(start, at, whole, sinks.shape[2])
-    return labels, CellTable([0], [whole], first, area, np.zeros(count), box)
+    return labels, CellTable([0], [whole], [whole], first, area, np.zeros(count), box)
 
 
 def _give_to_cellpose(

@@ -1,4 +1,9 @@
-"""The labels that blocks own: one file a block, and all of them read as one plane."""
+"""The labels that blocks own, one file a block.
+
+Most of a block's cells lie in its core, which few cells of other blocks reach into. What lies
+beyond the core is kept as a list of pixels, so that reading a piece of the plane decodes the cores
+that it meets and no neighbour of them.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +42,21 @@ class Owned:
     box: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """Pixels of a block's cells outside its core.
+
+    Attributes
+    ----------
+    y, x : int32 (n,), in the plane
+    labels : uint32 (n,), as in `Owned`
+    """
+
+    y: NDArray[np.int32]
+    x: NDArray[np.int32]
+    labels: NDArray[np.uint32]
+
+
 class OwnedStore:
     """What each block owns, one file a block."""
 
@@ -45,23 +65,29 @@ class OwnedStore:
         self._folder.mkdir(exist_ok=True)
 
     def _path(self, index: int) -> Path:
-        return self._folder / f"{index}.npz"
+        return self._folder / f"{index}-cells.npz"
 
     def has(self, index: int) -> bool:
         """Whether the block is done."""
         return self._path(index).is_file()
 
-    def write(self, index: int, owned: Owned) -> None:
+    def write(self, index: int, owned: Owned, core: Region) -> None:
         """Store a block's cells, complete or not at all."""
-        (y, x), labels = owned.region, np.ascontiguousarray(owned.labels)
+        inner = overlap(owned.region, core)
+        labels = np.ascontiguousarray(owned.labels[within(inner, owned.region)])
+        beyond = find_beyond(owned, inner)
         partial = self._path(index).with_suffix(".partial")
         with partial.open("wb") as stream:
             np.savez(
                 stream,
-                region=np.array([y.start, y.stop, x.start, x.stop], np.int64),
+                region=bounds_of(owned.region),
+                inner=bounds_of(inner),
                 labels=np.frombuffer(
                     imagecodecs.zstd_encode(labels.tobytes(), OWNED_LEVEL), np.uint8
                 ),
+                beyond_y=beyond.y,
+                beyond_x=beyond.x,
+                beyond=beyond.labels,
                 first=owned.first,
                 area=owned.area,
                 error=owned.error,
@@ -70,22 +96,85 @@ class OwnedStore:
         partial.replace(self._path(index))
 
     def table(self, index: int) -> dict[str, NDArray[Any]]:
-        """The per-cell arrays of a block and its region, without the labels."""
+        """The per-cell arrays of a block and its regions, without the labels."""
+        names = ("region", "inner", "first", "area", "error", "box")
         with np.load(self._path(index)) as stored:
-            return {name: stored[name] for name in ("region", "first", "area", "error", "box")}
+            return {name: stored[name] for name in names}
 
-    def labels(self, index: int, region: Region) -> NDArray[np.uint32]:
-        """The labels of a block over its stored region."""
+    def labels(self, index: int, inner: Region) -> NDArray[np.uint32]:
+        """The labels of a block over the part of its region that lies in its core."""
         with np.load(self._path(index)) as stored:
             raw = imagecodecs.zstd_decode(stored["labels"].tobytes())
-        return np.frombuffer(raw, np.uint32).reshape(shape_of(region))
+        return np.frombuffer(raw, np.uint32).reshape(shape_of(inner))
+
+    def beyond(self, index: int) -> Beyond:
+        """The rest of the labels of a block."""
+        with np.load(self._path(index)) as stored:
+            return Beyond(stored["beyond_y"], stored["beyond_x"], stored["beyond"])
+
+
+def overlap(a: Region, b: Region) -> Region:
+    """What two regions share; a region of nothing, inside the first, where they share nothing."""
+    y, x = (
+        slice(start, max(start, min(p.stop, q.stop)))
+        for p, q in zip(a, b, strict=True)
+        for start in [min(max(p.start, q.start), p.stop)]
+    )
+    return y, x
+
+
+def within(inner: Region, outer: Region) -> Region:
+    """A region as slices of an array that holds `outer`."""
+    y, x = (slice(p.start - q.start, p.stop - q.start) for p, q in zip(inner, outer, strict=True))
+    return y, x
+
+
+def bounds_of(region: Region) -> NDArray[np.int64]:
+    """y0, y1, x0, x1."""
+    y, x = region
+    return np.array([y.start, y.stop, x.start, x.stop], np.int64)
+
+
+def region_of(bounds: NDArray[np.int64]) -> Region:
+    """Slices from y0, y1, x0, x1."""
+    y0, y1, x0, x1 = (int(bound) for bound in bounds)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def find_beyond(owned: Owned, inner: Region) -> Beyond:
+    """List the pixels outside of `inner`, which lies in the region of `owned`."""
+    (y, x), (rows, columns) = owned.region, inner
+    sides = (
+        (slice(y.start, rows.start), x),
+        (slice(rows.stop, y.stop), x),
+        (rows, slice(x.start, columns.start)),
+        (rows, slice(columns.stop, x.stop)),
+    )
+    found = []
+    for side in sides:
+        part = owned.labels[within(side, owned.region)]
+        at_y, at_x = np.nonzero(part)
+        found.append((at_y + side[0].start, at_x + side[1].start, part[at_y, at_x]))
+    at_y, at_x, labels = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    return Beyond(at_y.astype(np.int32), at_x.astype(np.int32), labels)
 
 
 class LabelSource(Protocol):
     """Provisional labels of a plane, read by region."""
 
-    def read(self, region: Region, new_id: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Labels uint32 (H, W) of a region, each provisional id k replaced by `new_id[k]`."""
+    def read(
+        self, region: Region, new_id: NDArray[np.uint32], out: NDArray[np.uint32] | None = None
+    ) -> NDArray[np.uint32]:
+        """Labels uint32 (H, W) of a region, each provisional id k replaced by `new_id[k]`.
+
+        Parameters
+        ----------
+        out : memory of any content for them; None takes new
+        """
+        ...
+
+    def forget(self) -> None:
+        """Let go of the memory that is kept from one read to the next."""
         ...
 
 
@@ -95,54 +184,11 @@ class ArrayLabels:
 
     labels: NDArray[np.uint32]
 
-    def read(self, region: Region, new_id: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    def read(
+        self, region: Region, new_id: NDArray[np.uint32], out: NDArray[np.uint32] | None = None
+    ) -> NDArray[np.uint32]:
         """See `LabelSource`."""
-        return np.asarray(new_id[self.labels[region]], np.uint32)
+        return np.asarray(np.take(new_id, self.labels[region], out=out), np.uint32)
 
-
-class MergedLabels:
-    """The labels of all blocks, by region, as global provisional ids."""
-
-    def __init__(self, store: OwnedStore, regions: list[Region], offsets: list[int]) -> None:
-        self._store = store
-        self._regions = regions
-        self._offsets = offsets
-        self._bounds = np.array(
-            [(y.start, y.stop, x.start, x.stop) for y, x in regions], np.int64
-        ).reshape(-1, 4)
-
-    def _meeting(self, region: Region) -> list[int]:
-        """Indices of the blocks whose stored region meets `region`."""
-        y0, y1, x0, x1 = self._bounds.T
-        rows, columns = region
-        meet = (y0 < rows.stop) & (rows.start < y1) & (x0 < columns.stop) & (columns.start < x1)
-        return [int(index) for index in np.flatnonzero(meet)]
-
-    def read(self, region: Region, new_id: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Labels uint32 (H, W) of a region.
-
-        Parameters
-        ----------
-        new_id : uint32 (cells + 1,), what each provisional id becomes; 0 removes it
-        """
-        out = np.zeros(shape_of(region), np.uint32)
-        for index in self._meeting(region):
-            stored = self._regions[index]
-            labels = self._store.labels(index, stored)
-            y0, x0 = (max(s.start, r.start) for s, r in zip(stored, region, strict=True))
-            y1, x1 = (min(s.stop, r.stop) for s, r in zip(stored, region, strict=True))
-            part = labels[
-                y0 - stored[0].start : y1 - stored[0].start,
-                x0 - stored[1].start : x1 - stored[1].start,
-            ]
-            count = int(part.max(initial=0))
-            if count:
-                ids = np.concatenate(
-                    ([np.uint32(0)], new_id[self._offsets[index] + 1 :][:count])
-                ).astype(np.uint32)
-                target = out[
-                    y0 - region[0].start : y1 - region[0].start,
-                    x0 - region[1].start : x1 - region[1].start,
-                ]
-                target += ids[part]  # no two blocks own the same pixel
-        return out
+    def forget(self) -> None:
+        """Nothing is kept."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tbscale.engine.grid import TileGrid
+from tbscale.engine.merged import KEPT_CORES
 from tbscale.engine.network_memory import EXACT_MEMORY, NetworkMemory
 from tbscale.engine.normalise import ROWS_AT_ONCE as LIMITS_ROWS
 from tbscale.engine.normalise import SAMPLED_ABOVE_PX
@@ -17,6 +18,7 @@ from tbscale.engine.rescale import SLAB_ROWS
 from tbscale.engine.scratch import COLUMN_CHUNK_PX, ROW_CHUNK_PX
 from tbscale.engine.strips import INPUTS, OUTPUTS, ROWS_AT_ONCE
 from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
+from tbscale.images.labels_out.halves import MOST_HELD
 
 TYPICAL_HALO_PX = 64  # 15 px of rivals around a core, and the reach of ordinary cells
 GIB = 2**30
@@ -27,6 +29,8 @@ BYTES_PER_CELL = 220  # while its seed is ranked and its row of the table is dec
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 CODED_CHUNKS = 32  # chunks that readers and writers hold while they encode and decode
 CODED_A_WORKER = 22  # MiB: what is halved for the pyramid, the half, and its code
+CORES_IN_USE = 2  # by threads that read neighbours, beyond those kept
+LABEL_CHUNK_PX = 1024
 REGION_PART = "region of a block"
 # the arrays of a table of cells: shapes 40, areas and one channel's sums and means 24
 TABLE_BYTES_PER_CELL = 64
@@ -152,6 +156,7 @@ def project(
     stages = (
         limits_stage(shape, work),
         network_stage(shape, grid, core_px, work),
+        write_stage(shape, core_px, cells_bytes, work.workers),
         extras_stage(work, cell_count),
         blocks_stage(shape, core_px, cells_bytes, work.workers),
     )
@@ -242,6 +247,24 @@ def blocks_stage(shape: tuple[int, int], core_px: int, cells_bytes: int, workers
             (REGION_PART, region_bytes(shape, core_px)),
             ("cells", cells_bytes),
             ("coded chunks", max(CODED_CHUNKS, CODED_A_WORKER * workers) * 2**20),
+            ("allocator", ALLOCATOR_BYTES),
+        ),
+    )
+
+
+def write_stage(shape: tuple[int, int], core_px: int, cells_bytes: int, workers: int) -> Stage:
+    """Labels of a few cores, and chunks of the labels and of their pyramid on their way to disk."""
+    core, chunk = (
+        min(side, shape[0]) * min(side, shape[1]) * 4 for side in (core_px, LABEL_CHUNK_PX)
+    )
+    held = MOST_HELD if max(shape) > LABEL_CHUNK_PX else 0
+    return Stage(
+        "write",
+        (
+            ("labels of cores", (KEPT_CORES + CORES_IN_USE) * core),
+            ("cells", cells_bytes),
+            ("coded chunks", max(CODED_CHUNKS, CODED_A_WORKER * workers) * 2**20),
+            ("pyramid", held * chunk),
             ("allocator", ALLOCATOR_BYTES),
         ),
     )

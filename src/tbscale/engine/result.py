@@ -10,8 +10,12 @@ from numpy.typing import NDArray
 from tbscale.engine.blocks import Region, shape_of
 from tbscale.engine.cells import Rules, first_decision, last_decision
 from tbscale.engine.kernels.choice import FAST, Kernels
-from tbscale.engine.owned import LabelSource, MergedLabels, OwnedStore
+from tbscale.engine.merged import MergedLabels
+from tbscale.engine.owned import LabelSource, OwnedStore, region_of
 from tbscale.engine.tasks.holes import Holes, find_holes_of, join_holes, settle_holes
+from tbscale.images.thread_room import ThreadRoom
+
+LARGEST_READ_BYTES = 4 * 2**20  # a chunk of labels
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,13 @@ class CellTable:
     Attributes
     ----------
     offsets : provisional id of the last cell before each block
-    regions : slices of the plane that each block stored
+    regions, inner : slices of the plane that each block stored, and their part in its core
     first, area, error, box : as in `Owned`, concatenated
     """
 
     offsets: list[int]
     regions: list[Region]
+    inner: list[Region]
     first: NDArray[np.int64]
     area: NDArray[np.int64]
     error: NDArray[np.float64]
@@ -38,14 +43,11 @@ def gather_cells(store: OwnedStore, block_count: int) -> CellTable:
     tables = [store.table(k) for k in range(block_count)]
     counts = [len(t["first"]) for t in tables]
     offsets = [0, *np.cumsum(counts)[:-1].tolist()]
-    regions = [
-        (slice(int(r[0]), int(r[1])), slice(int(r[2]), int(r[3])))
-        for r in (t["region"] for t in tables)
-    ]
+    regions, inner = ([region_of(t[name]) for t in tables] for name in ("region", "inner"))
     first, area, error, box = (
         np.concatenate([t[name] for t in tables]) for name in ("first", "area", "error", "box")
     )
-    return CellTable(offsets, regions, first, area, error, box)
+    return CellTable(offsets, regions, inner, first, area, error, box)
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,9 @@ class PlaneLabels:
     count: int
     largest_id: int
 
-    def read(self, region: Region) -> NDArray[np.uint32]:
-        """Labels uint32 (H, W) of a region."""
-        out = self.merged.read(region, self.new_id)
+    def read(self, region: Region, out: NDArray[np.uint32] | None = None) -> NDArray[np.uint32]:
+        """Labels uint32 (H, W) of a region, in `out` if given."""
+        out = self.merged.read(region, self.new_id, out)
         y0, x0 = region[0].start, region[1].start
         width = self.plane_shape[1]
         begin, end = np.searchsorted(self.at, [y0 * width, region[0].stop * width])
@@ -81,6 +83,26 @@ class PlaneLabels:
         inside = (x >= 0) & (x < shape_of(region)[1])
         out[y[inside], x[inside]] = self.label[begin:end][inside]
         return out
+
+    def forget(self) -> None:
+        """Let go of the memory that is kept from one read to the next."""
+        self.merged.forget()
+
+
+class ByRegion:
+    """Labels of a plane, as a writer asks for them.
+
+    What is read is overwritten by the next read of the same thread.
+    """
+
+    def __init__(self, labels: PlaneLabels) -> None:
+        self._labels = labels
+        self._room = ThreadRoom(LARGEST_READ_BYTES)
+
+    def read(self, y: slice, x: slice) -> NDArray[np.uint32]:
+        """Labels uint32 (H, W) of a region."""
+        out = self._room.array((y.stop - y.start, x.stop - x.start), np.uint32)
+        return self._labels.read((y, x), out)
 
 
 def with_zero(ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -135,7 +157,7 @@ def finish_blocks(
 ) -> PlaneLabels:
     """`finish_labels` on what the blocks stored."""
     cells = gather_cells(store, block_count)
-    merged = MergedLabels(store, cells.regions, cells.offsets)
+    merged = MergedLabels(store, cells.regions, cells.inner, cells.offsets)
     return finish_labels(cells, merged, plane_shape, rules, kernels)
 
 

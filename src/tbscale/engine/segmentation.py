@@ -28,7 +28,7 @@ from tbscale.engine.request import (
     plan_request,
 )
 from tbscale.engine.rescale import choose_scaling, measured_grade
-from tbscale.engine.result import PlaneLabels
+from tbscale.engine.result import ByRegion, PlaneLabels
 from tbscale.engine.run import Settings, label_plane, network_beside_follow, network_step
 from tbscale.engine.run_facts import run_facts
 from tbscale.engine.scratch import FlowStore
@@ -45,6 +45,7 @@ from tbscale.steps import StepClock
 logger = logging.getLogger(__name__)
 
 REFERENCE = "Cellpose 3.1.1.3, CellposeModel.eval, whole plane, CPU"
+WRITTEN_AT_ONCE_PX = 8192  # a side: at the end of each part threads wait for each other
 Finishing = Callable[[LabelWriter], Mapping[str, Any]]
 
 
@@ -273,9 +274,11 @@ def write_labels(
     with open_label_writer(
         out, plan.shape, pixel_size_um=pixel_size_um, provenance=provenance
     ) as writer:
-        blocks = plan_blocks(plan.shape, plan.core_px)
-        for block in progress(blocks, "write", "block", len(blocks)):
+        source = ByRegion(labels)
+        parts = plan_blocks(plan.shape, WRITTEN_AT_ONCE_PX)
+        for part in progress(parts, "write", "part", len(parts)):
             with clock.step("write"):
-                writer.write(*block.core, labels.read(block.core))
+                writer.write_from(source, *part.core)
+        labels.forget()
         if finish is not None:
             writer.annotate(finish(writer))

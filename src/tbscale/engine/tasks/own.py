@@ -70,7 +70,7 @@ class OwnTask:
             clock,
         )
         with clock.step("write"):
-            self.owned.write(self.place.block.index, cells)
+            self.owned.write(self.place.block.index, cells, self.place.block.core)
 
 
 def own_block(

@@ -28,7 +28,7 @@ from tbscale.images.workers import begin
 
 Place = tuple[int, Corner]  # a level, and a chunk of it
 MOST_KEPT, LARGEST_KEPT_BYTES = 4, 4 * 2**20  # chunks that are kept in memory to use it again
-MOST_HELD = 24  # chunks; in the order of `by_quarters` it takes one a level, and what workers hold
+MOST_HELD = 12  # chunks; in the order of `by_quarters` few a level are begun at once
 
 
 _spare: deque[Labels] = deque()  # flat
@@ -207,12 +207,16 @@ def _keep(pixels: Labels) -> None:
         _spare.append(flat)
 
 
-def by_quarters(corner: Corner) -> int:
+def by_quarters(corner: Corner) -> tuple[int, int, int]:
     """Where a chunk is in an order that completes the chunks of all lower levels soon.
 
-    >>> sorted([(1, 1), (0, 2), (1, 0), (0, 0), (0, 1)], key=by_quarters)
-    [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2)]
+    Two chunks of the second level take turns: who reads the labels has often the same to do for
+    the four quarters of one, and two threads would wait for each other.
+
+    >>> sorted([(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3)], key=by_quarters)
+    [(0, 0), (0, 2), (0, 1), (0, 3), (1, 0), (1, 1)]
     """
     row, column = corner
     bits = range(max(row, column).bit_length())
-    return sum((row >> k & 1) << 2 * k + 1 | (column >> k & 1) << 2 * k for k in bits)
+    place = sum((row >> k & 1) << 2 * k + 1 | (column >> k & 1) << 2 * k for k in bits)
+    return place >> 3, place & 3, place >> 2 & 1
