@@ -18,7 +18,7 @@ from tbscale.engine.rescale import SLAB_ROWS
 from tbscale.engine.scratch import COLUMN_CHUNK_PX, ROW_CHUNK_PX
 from tbscale.engine.strips import INPUTS, OUTPUTS, ROWS_AT_ONCE
 from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
-from tbscale.images.labels_out.halves import MOST_HELD
+from tbscale.images.labels_out.halves import LARGEST_KEPT_BYTES, MOST_HELD, MOST_KEPT
 
 TYPICAL_HALO_PX = 64  # 15 px of rivals around a core, and the reach of ordinary cells
 GIB = 2**30
@@ -224,6 +224,7 @@ def extras_stage(work: Workload, cell_count: int) -> Stage:
         "table",
         (
             ("library", TABLE_LIBRARY_BYTES),
+            ("chunks kept", MOST_KEPT * LARGEST_KEPT_BYTES),
             ("windows", (work.workers + 3) * TABLE_WINDOW_BYTES),
             ("decoded chunks", decoded),
             ("other channels", work.workers * work.beside_bytes),
