@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from tbscale.engine.blocks import distance_px, own_halo_px, plan_blocks, widen
 from tbscale.engine.grid import plan_tiles
 from tbscale.engine.memory import parse_bytes
+from tbscale.engine.merged import KEPT_CORES
 from tbscale.engine.plan import GIB, LEAST_CORE_PX, plan_segmentation
 from tbscale.engine.scratch import sink_chunk_px
 from tbscale.engine.strips import batches, taper
 from tbscale.errors import BudgetError, PlanError
+from tbscale.images.labels_out.halves import MOST_HELD
 
 SIZES = st.integers(1, 700)
 
@@ -111,6 +113,20 @@ def test_the_projected_peak_does_not_follow_the_area():
     low, high = (plan_segmentation((h, 20000), 8 * GIB).projection for h in (10000, 160000))
     assert low.stages[1] == high.stages[1]
     assert low.stages[-1].bytes - low.cells_bytes == high.stages[-1].bytes - high.cells_bytes
+
+
+def test_writing_is_projected_and_does_not_follow_the_area():
+    """Cores that are kept, chunks on their way to the disk, and the pyramid's that are begun."""
+    low, high = (
+        next(one for one in plan.projection.stages if one.name == "write")
+        for plan in (plan_segmentation((h, 20000), 8 * GIB) for h in (10000, 160000))
+    )
+    apart = [[part for part in stage.parts if part[0] != "cells"] for stage in (low, high)]
+    assert apart[0] == apart[1]
+    assert dict(low.parts)["pyramid"] == MOST_HELD * 4 * 2**20
+    assert dict(low.parts)["labels of cores"] >= KEPT_CORES * 2048 * 2048 * 4
+    one_chunk = plan_segmentation((1024, 700), 8 * GIB).projection.stages
+    assert dict(next(one for one in one_chunk if one.name == "write").parts)["pyramid"] == 0
 
 
 @pytest.mark.parametrize(
