@@ -1,6 +1,7 @@
 """The pyramid that is made while labels are written is that which is made from the disk."""
 
 import errno
+import faulthandler
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from tbscale.images.labels_out import halves, open_label_writer, partial_path
 from tbscale.images.labels_out.chunks import LabelChunks, put_half
 from tbscale.images.labels_out.halves import by_quarters
 from tbscale.images.labels_out.spool import LabelSpool
+from tbscale.images.workers import each
 
 Region = tuple[slice, slice]
 
@@ -142,6 +144,27 @@ def test_a_part_of_a_chunk_leaves_what_lies_below_it_to_the_disk(
             assert len(found) == 3
 
 
+def test_a_change_while_a_chunk_below_is_stored_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    labels = cells(64, 64)
+    spool = LabelSpool(tmp_path / "spool", labels.shape, 16)
+    store, changed = LabelChunks.store, []
+
+    def meanwhile(self: LabelChunks, corner: tuple[int, int], chunk: np.ndarray) -> None:
+        if self.shape != labels.shape and not changed:
+            changed.append(corner)
+            labels[:8, :8] = 77
+            spool.write(slice(0, 8), slice(0, 8), labels[:8, :8])
+        store(self, corner, chunk)
+
+    monkeypatch.setattr(LabelChunks, "store", meanwhile)
+    spool.write_from(Source(labels.copy()), ALL, ALL)
+    assert changed == [(0, 0)]
+    assert_levels(spool, labels)
+
+
 def test_what_was_not_written_is_made_at_the_end(tmp_path: Path) -> None:
     labels = cells(128, 128)
     labels[64:96, 16:48] = 0
@@ -199,6 +222,24 @@ def test_threads_that_write_at_once(
         if k == 0:
             spool.write_from(Source(labels), ALL, ALL)
         assert_levels(spool, labels)
+
+
+def test_workers_that_finish_labels_do_not_wait_for_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    labels = cells(200, 200)
+
+    def write(name: str) -> None:
+        with open_label_writer(tmp_path / f"{name}.zarr", labels.shape, chunk_px=16) as writer:
+            writer.write_from(Source(labels))
+
+    faulthandler.dump_traceback_later(60, exit=True)
+    each(write, "abcdef", "write")
+    faulthandler.cancel_dump_traceback_later()
+    for name in "abcdef":
+        for n, level in enumerate(read_levels(tmp_path / f"{name}.zarr")):
+            np.testing.assert_array_equal(level, labels[:: 2**n, :: 2**n])
 
 
 def test_a_source_is_asked_once_for_each_chunk_and_not_kept(

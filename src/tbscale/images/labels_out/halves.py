@@ -30,7 +30,6 @@ Place = tuple[int, Corner]  # a level, and a chunk of it
 MOST_KEPT, LARGEST_KEPT_BYTES = 4, 4 * 2**20  # chunks that are kept in memory to use it again
 MOST_HELD = 12  # chunks; in the order of `by_quarters` few a level are begun at once
 
-
 _spare: deque[Labels] = deque()  # flat
 
 
@@ -117,8 +116,9 @@ class Halves:
         self.store_complete()
         with self._lock:
             storing, self._storing = self._storing, []
-        wait(storing)
-        for one in storing:
+        begun = [one for one in storing if not one.cancel()]  # the others have nothing to do
+        wait(begun)
+        for one in begun:
             one.result()
         return set(self._stored)
 

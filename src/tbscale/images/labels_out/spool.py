@@ -59,7 +59,6 @@ class LabelSpool:
         self.shape = shape
         self.chunk_px = chunk_px
         self._resume = resume
-        self._resume = resume
         self._locks = [threading.Lock() for _ in range(LOCKS)]
         if not resume and directory.exists():
             shutil.rmtree(directory)
