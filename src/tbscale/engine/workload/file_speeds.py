@@ -187,7 +187,7 @@ def _zstd(chunk: Labels) -> int:
 def _deflate(chunk: Labels) -> int:
     changed = np.asarray(imagecodecs.delta_encode(chunk, axis=-1))
     raw: Any = changed.data.cast("B")
-    return len(imagecodecs.zlib_encode(raw, 6, out=_room(chunk)))
+    return len(imagecodecs.deflate_encode(raw, 6, out=_room(chunk)))  # as tifffile does
 
 
 def encoder(name: str, itemsize: int) -> Callable[[bytes], bytes]:
