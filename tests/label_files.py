@@ -29,3 +29,15 @@ def blocks(shape: tuple[int, int], core_px: int) -> list[tuple[slice, slice]]:
 def read_levels(path: Path) -> list[np.ndarray]:
     with open_image(path) as image:
         return [image.plane(0, n).read(ALL, ALL) for n in range(len(image.levels))]
+
+
+class Source:
+    """Labels in memory, and what was asked for."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.labels = labels
+        self.asked: list[tuple[slice, slice]] = []
+
+    def read(self, y: slice, x: slice) -> np.ndarray:
+        self.asked.append((y, x))
+        return self.labels[y, x]
