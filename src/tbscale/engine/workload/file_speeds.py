@@ -185,7 +185,8 @@ def _zstd(chunk: Labels) -> int:
 
 
 def _deflate(chunk: Labels) -> int:
-    changed = np.asarray(imagecodecs.delta_encode(chunk, axis=-1))
+    changed = _decoded.array(chunk.shape, chunk.dtype)
+    imagecodecs.delta_encode(chunk, axis=-1, out=changed)
     raw: Any = changed.data.cast("B")
     return len(imagecodecs.deflate_encode(raw, 6, out=_room(chunk)))  # as tifffile does
 

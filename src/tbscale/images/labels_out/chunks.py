@@ -1,7 +1,7 @@
 """The chunks of one level of labels, each a file of a Zarr array, encoded and decoded here.
 
-Zarr reads the array like any other. Its own way to a chunk goes through an event loop and its
-threads, which takes longer than the codec does on labels.
+Zarr reads the array like any other where its code is `ZARR_CODE`. Its own way to a chunk goes
+through an event loop and its threads, which takes longer than the codec does on labels.
 """
 
 from __future__ import annotations
@@ -10,29 +10,25 @@ import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import imagecodecs
 import numpy as np
-import zarr
-from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
+from tbscale.images.labels_out.codes import LARGEST_KEPT_BYTES, ZARR_CODE, ChunkCode, Labels
 from tbscale.images.labels_out.disk import remove, write_whole
-from tbscale.images.labels_out.zarr_json import ZARR_JSON, array_document, write_document
+from tbscale.images.labels_out.zarr_json import (
+    ZARR_JSON,
+    array_document,
+    read_document,
+    write_document,
+)
 from tbscale.images.thread_room import ThreadRoom
 
-Labels = NDArray[np.uint32]
 Region = tuple[slice, slice]
 Corner = tuple[int, int]  # of a chunk: its row and column among the chunks
-LEVEL = 1
-# zeros alone take no more, in bytes and in a share of the chunk; labels may take as little
-ZEROS_BYTES, ZEROS_SHARE = 100, 1 / 5000
-LARGEST_KEPT_BYTES = 16 * 2**20
-CODE_SPARE_BYTES = 64 * 2**10  # a code may be this much longer than a chunk of the largest kept
+ZEROS_BYTES = 100  # what a chunk of zeros takes beside its share; labels may take as little
 
-_scratch = ThreadRoom(LARGEST_KEPT_BYTES)  # one chunk for each thread, and its code
-_code = ThreadRoom(LARGEST_KEPT_BYTES + CODE_SPARE_BYTES)
+_scratch = ThreadRoom(LARGEST_KEPT_BYTES)  # one chunk for each thread
 
 
 class LabelChunks:
@@ -44,24 +40,34 @@ class LabelChunks:
     ----------
     group : folder of the Zarr group that the level's array is in, or is made in
     name : of the array
-    shape, chunk_px : (Y, X) and the side of a chunk, pixels; no chunk is larger than the level
+    shape, chunk_px : (Y, X) and the side of a chunk, pixels
+    code : of the chunks
 
     Raises
     ------
     ImageError : there is an array of another shape or other chunks
     """
 
-    def __init__(self, group: Path, name: str, shape: tuple[int, int], chunk_px: int) -> None:
+    def __init__(
+        self,
+        group: Path,
+        name: str,
+        shape: tuple[int, int],
+        chunk_px: int,
+        code: ChunkCode = ZARR_CODE,
+    ) -> None:
         self.shape = shape
-        self.chunks = min(chunk_px, shape[0]), min(chunk_px, shape[1])
+        self.chunks = chunk_px, chunk_px
+        if code.has_small_chunks:
+            self.chunks = min(chunk_px, shape[0]), min(chunk_px, shape[1])
+        self._code = code
         self._directory = group / name / "c"
         self._made: set[int] = set()  # rows of chunks whose folder is there
+        document = array_document(shape, self.chunks, code.chain)
         if not (group / name / ZARR_JSON).exists():
             (group / name).mkdir(exist_ok=True)
-            write_document(group / name, array_document(shape, self.chunks, LEVEL))
-            return
-        found = zarr.open(group / name, mode="r")
-        if not isinstance(found, zarr.Array) or (found.shape, found.chunks) != (shape, self.chunks):
+            write_document(group / name, document)
+        elif read_document(group / name) != document:
             raise ImageError(
                 f"{group} holds labels of another shape or other chunks than {shape[0]} x "
                 f"{shape[1]} in {self.chunks[0]} x {self.chunks[1]}; remove it to start again"
@@ -144,8 +150,9 @@ class LabelChunks:
         ----------
         chunk : C-contiguous, 0 beyond the level
         """
-        code, path = _encode(chunk), self._path(corner)
-        if len(code) < ZEROS_BYTES + chunk.nbytes * ZEROS_SHARE and not chunk.any():
+        code, path = self._code.encode(chunk), self._path(corner)
+        zeros_bytes = ZEROS_BYTES + chunk.nbytes * self._code.zeros_share
+        if len(code) < zeros_bytes and not chunk.any():
             remove(path)
             return
         if corner[0] not in self._made:
@@ -166,30 +173,33 @@ class LabelChunks:
 
     def _load(self, path: str, out: Labels) -> bool:
         """Decode a chunk into `out`; False, and nothing done, where none was written."""
-        try:
-            stored = Path(path).read_bytes()
-        except FileNotFoundError:
+        stored = _stored(path)
+        if stored is None:
             return False
         try:
-            decoded = imagecodecs.zstd_decode(stored, out=out.data.cast("B"))
-        except imagecodecs.ZstdError as error:
+            fits = self._code.decode(stored, out)
+        except self._code.error as error:
             raise ImageError(f"{path} is damaged; start again with --restart") from error
-        if len(decoded) != out.nbytes:
+        if not fits:
             raise ImageError(f"{path} is damaged; start again with --restart")
         return True
+
+    def stored(self, corner: Corner) -> bytes | None:
+        """The code of a chunk; None where none was written."""
+        return _stored(self._path(corner))
+
+
+def _stored(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def clear_beyond(chunk: Labels, inside: tuple[int, ...]) -> None:
     """Set a chunk to 0 beyond its first rows and columns."""
     chunk[inside[0] :] = 0
     chunk[: inside[0], inside[1] :] = 0
-
-
-def _encode(chunk: Labels) -> memoryview:
-    """The code of a chunk, in memory that the thread's next call overwrites."""
-    raw: Any = chunk.data.cast("B")  # any buffer will do, though the stubs ask for bytes
-    out: Any = _code.take(chunk.nbytes + CODE_SPARE_BYTES)
-    return memoryview(imagecodecs.zstd_encode(raw, LEVEL, out=out))
 
 
 def within(span: slice, start: int) -> slice:

@@ -17,13 +17,13 @@ import numpy as np
 from tbscale.images.labels_out.chunks import (
     Corner,
     LabelChunks,
-    Labels,
     clear_beyond,
     doubled,
     halved,
     put_half,
     within,
 )
+from tbscale.images.labels_out.codes import Labels
 from tbscale.images.workers import begin
 
 Place = tuple[int, Corner]  # a level, and a chunk of it

@@ -1,4 +1,4 @@
-"""Stream label arrays into a tiled OME-TIFF with its pyramid in SubIFDs."""
+"""Put the tiles of labels together as an OME-TIFF with its pyramid in SubIFDs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from tbscale.images.labels_out.chunks import LabelChunks, Labels
-from tbscale.images.workers import ahead, worker_count
+from tbscale.images.labels_out.chunks import Corner, LabelChunks
+from tbscale.images.labels_out.codes import TIFF_CODE
+from tbscale.images.workers import ahead
 
 LARGEST_CLASSIC_BYTES = 2**32 - 2**26  # a classic TIFF addresses 4 GiB; leave room for its index
-BUFFERED_CHUNKS = 4
 
 
 def stream_ome_tiff(
@@ -25,16 +25,19 @@ def stream_ome_tiff(
     pixel_size_um: tuple[float, float] | None,
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write levels, full resolution first, as deflate-compressed tiles.
+    """Write levels, full resolution first; BigTIFF where the labels might not fit 4 GiB.
 
-    Deflate, because every reader of TIFF has it. BigTIFF where the labels might not fit 4 GiB.
-    Memory: `BUFFERED_CHUNKS` chunks, and what `ahead` holds.
+    Memory: the code of the chunks that `ahead` holds.
+
+    Parameters
+    ----------
+    levels : of `TIFF_CODE`
     """
     total_bytes = sum(prod(level.shape) * 4 for level in levels)
     with tifffile.TiffWriter(path, ome=True, bigtiff=total_bytes > LARGEST_CLASSIC_BYTES) as tif:
         for index, level in enumerate(levels):
             tif.write(
-                data=_chunks(level, chunk_px),
+                data=_tiles(level),
                 shape=level.shape,
                 dtype=np.uint32,
                 tile=(chunk_px, chunk_px),
@@ -47,21 +50,18 @@ def stream_ome_tiff(
                 resolution=_resolution(pixel_size_um, index),
                 resolutionunit="CENTIMETER" if pixel_size_um else "NONE",
                 software="tbscale" if index == 0 else False,
-                buffersize=BUFFERED_CHUNKS * chunk_px**2 * 4,
-                maxworkers=worker_count(),
             )
 
 
-def _chunks(level: LabelChunks, chunk_px: int) -> Iterator[Labels]:
-    """Every chunk, row by row, each of full size: 0 beyond the border; the next ones meanwhile."""
-    height, width = level.shape
+def _tiles(level: LabelChunks) -> Iterator[bytes]:
+    """The code of every chunk, row by row; the next ones are read meanwhile."""
+    empty = bytes(TIFF_CODE.encode(np.zeros(level.chunks, np.uint32)))
 
-    def full(piece: tuple[slice, slice]) -> Labels:
-        inside = level.read(*piece)
-        missing = [(0, chunk_px - side) for side in inside.shape]
-        return np.pad(inside, missing) if any(after for _, after in missing) else inside
+    def code(corner: Corner) -> bytes:
+        stored = level.stored(corner)
+        return empty if stored is None else stored
 
-    return ahead(full, level.pieces(slice(0, height), slice(0, width)))
+    return ahead(code, level.corners())
 
 
 def _metadata(

@@ -1,6 +1,7 @@
 """The store in which labels are collected: a Zarr group, hidden beside the output.
 
-It is already an OME-Zarr image in all but name, so finishing one is a rename. Two blocks may meet
+It is already an OME-Zarr image in all but name, so finishing one is a rename; labels on their way
+to a TIFF are the tiles of one. Two blocks may meet
 in one chunk, which is then read, changed and written; writes of one chunk wait for each other.
 """
 
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
-from tbscale.images.labels_out.chunks import Corner, LabelChunks, Labels, Region
+from tbscale.images.labels_out.chunks import Corner, LabelChunks, Region
+from tbscale.images.labels_out.codes import ZARR_CODE, ChunkCode, Labels
 from tbscale.images.labels_out.disk import LITTER, told_if_full
 from tbscale.images.labels_out.halves import Halves, Place, by_quarters
 from tbscale.images.labels_out.zarr_json import ZARR_JSON, group_document, write_document
@@ -45,6 +47,7 @@ class LabelSpool:
     directory : where the group is; made if absent
     shape : (Y, X), pixels
     chunk_px : side of a chunk, pixels
+    code : of the chunks
     resume : keep what an earlier spool of the same shape and chunks has in `directory`
 
     Raises
@@ -53,12 +56,18 @@ class LabelSpool:
     """
 
     def __init__(
-        self, directory: Path, shape: tuple[int, int], chunk_px: int, resume: bool = False
+        self,
+        directory: Path,
+        shape: tuple[int, int],
+        chunk_px: int,
+        resume: bool = False,
+        code: ChunkCode = ZARR_CODE,
     ) -> None:
         self.directory = directory
         self.shape = shape
         self.chunk_px = chunk_px
         self._resume = resume
+        self._code = code
         self._locks = [threading.Lock() for _ in range(LOCKS)]
         if not resume and directory.exists():
             shutil.rmtree(directory)
@@ -74,12 +83,13 @@ class LabelSpool:
     def _make_levels(self) -> Iterator[LabelChunks]:
         """The levels, as they are, or made."""
         height, width = self.shape
-        yield LabelChunks(self.directory, "0", self.shape, self.chunk_px)
+        yield LabelChunks(self.directory, "0", self.shape, self.chunk_px, self._code)
         for k in itertools.count(1):
             if max(height, width) <= self.chunk_px:
                 return
             height, width = -(-height // 2), -(-width // 2)
-            yield LabelChunks(self.directory, str(k), (height, width), self.chunk_px)
+            shape = height, width
+            yield LabelChunks(self.directory, str(k), shape, self.chunk_px, self._code)
 
     def write(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Replace the labels of a region."""

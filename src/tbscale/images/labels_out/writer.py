@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
-from tbscale.images.labels_out.chunks import Labels
+from tbscale.images.labels_out.codes import TIFF_CODE, ZARR_CODE, Labels
 from tbscale.images.labels_out.disk import check_folder, told_if_full
 from tbscale.images.labels_out.ome_tiff import stream_ome_tiff
 from tbscale.images.labels_out.ome_zarr import write_metadata
@@ -111,7 +111,9 @@ class LabelWriter:
         self._provenance = dict(provenance)
         self._overwrite = overwrite
         self._resume = resume
-        self._spool = LabelSpool(partial_path(path), shape, chunk_px, resume)
+        self._is_zarr = path.name.lower().endswith(ZARR_ENDINGS)
+        code = ZARR_CODE if self._is_zarr else TIFF_CODE
+        self._spool = LabelSpool(partial_path(path), shape, chunk_px, resume, code)
         self._is_open = True
 
     def write(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
@@ -154,7 +156,7 @@ class LabelWriter:
         if not self._overwrite:
             _refuse_existing(self.path)
         levels = self._spool.build_pyramid()
-        if self.path.name.lower().endswith(ZARR_ENDINGS):
+        if self._is_zarr:
             name = self.path.name.removesuffix(".zarr").removesuffix(".ome")
             spooled = self._spool.directory
             write_metadata(spooled, len(levels), name, self._pixel_size_um, self._provenance)
