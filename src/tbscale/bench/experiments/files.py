@@ -46,15 +46,16 @@ def measure_files(request: FilesRequest) -> Record:
     with open_lab() as lab:
         size = (request.size_px, request.size_px)
         image = lab.middle_of(request.dataset, size, "piece")
-        job = Job(ENGINE, str(image), 0, threads=all_threads(), warm_ups=0, repeats=1)
-        report = lab.run("whole-run", job)
         asked = {
             "image": str(image),
             "labels": str(labels_path(image)),
             "rounds": request.rounds,
             "threads": all_threads(),
         }
+        # first, because files are slow to make where a run has just removed its scratch
         note_speeds(lab, lab.ask(SPEEDS, asked))
+        job = Job(ENGINE, str(image), 0, threads=all_threads(), warm_ups=0, repeats=1)
+        report = lab.run("whole-run", job)
         about = About(
             "files", request.dataset, "stand-in", report, ENGINE,
             {"size_px": request.size_px, "rounds": request.rounds, "threads": all_threads()},
