@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,3 +184,36 @@ def test_overlaps_lie_inside() -> None:
     assert overlap(one, (slice(0, 3), slice(8, 20))) == (slice(2, 3), slice(8, 9))
     assert overlap(one, (slice(7, 9), slice(0, 2))) == (slice(5, 5), slice(3, 3))
     assert KEPT_CORES >= 3  # two parents of chunks take turns
+
+
+def test_headers_of_arrays_are_parsed_by_one_thread_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # CPython 3.11 fails now and then where two do
+    store = OwnedStore(tmp_path)
+    box = (slice(0, 20), slice(0, 20))
+    nothing = np.zeros(1, np.int64)
+    owned = Owned(
+        box, np.ones((20, 20), np.uint32), nothing, nothing, np.zeros(1), np.zeros((1, 4), np.int64)
+    )
+    store.write(0, owned, (slice(0, 15), slice(0, 15)))
+    inside, most = [0], [0]
+    parse = np.lib.format.read_magic
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.001)
+        try:
+            return parse(*arguments, **options)
+        finally:
+            inside[0] -= 1
+
+    monkeypatch.setattr(np.lib.format, "read_magic", counted)
+    core = slice(0, 15), slice(0, 15)
+    with ThreadPoolExecutor(4) as pool:
+        read = [pool.submit(store.beyond, 0) for _ in range(4)]
+        decoded = [pool.submit(store.labels, 0, core) for _ in range(4)]
+    assert all(one.result().labels.size == 20 * 20 - 15 * 15 for one in read)
+    assert all(one.result().all() for one in decoded)
+    assert most[0] == 1

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from label_files import ALL, NAMES, Source, cells, read_levels
 from tbscale.errors import RunError
 from tbscale.images.labels_out import open_label_writer, partial_path
 from tbscale.images.labels_out.chunks import LabelChunks
+from tbscale.images.labels_out.halves import Halves
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
@@ -104,3 +106,30 @@ def test_killed_at_any_moment_it_leaves_no_part_of_a_file(tmp_path: Path) -> Non
         assert not list(path.rglob("*.partial"))
         for n, level in enumerate(read_levels(path)):
             np.testing.assert_array_equal(level, labels[:: 2**n, :: 2**n])
+
+
+def test_no_thread_stores_any_more_when_settling_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    levels = [
+        LabelChunks(tmp_path, str(k), (side, side), 16) for k, side in enumerate((64, 32, 16))
+    ]
+    begun, ended = [], []
+
+    def store(self: LabelChunks, *arguments: object) -> None:
+        if threading.current_thread() is threading.main_thread():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        begun.append(arguments)
+        time.sleep(0.2)
+        ended.append(arguments)
+
+    monkeypatch.setattr(LabelChunks, "store", store)
+    halves = Halves(levels)
+    for corner in levels[0].corners():
+        halves.add(corner, np.ones((16, 16), np.uint32))
+    while not begun:
+        time.sleep(0.01)
+    with pytest.raises(OSError, match="No space"):
+        halves.settle()
+    assert len(ended) == len(begun)

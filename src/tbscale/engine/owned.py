@@ -7,6 +7,8 @@ that it meets and no neighbour of them.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +42,11 @@ class Owned:
     area: NDArray[np.int64]
     error: NDArray[np.float64]
     box: NDArray[np.int64]
+
+
+# numpy parses the header of an array as Python; where two threads of CPython 3.11 do so at once,
+# that is now and then a SystemError, "AST constructor recursion depth mismatch"
+_loading = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -98,19 +105,21 @@ class OwnedStore:
     def table(self, index: int) -> dict[str, NDArray[Any]]:
         """The per-cell arrays of a block and its regions, without the labels."""
         names = ("region", "inner", "first", "area", "error", "box")
-        with np.load(self._path(index)) as stored:
-            return {name: stored[name] for name in names}
+        return dict(zip(names, self._arrays(index, names), strict=True))
+
+    def _arrays(self, index: int, names: Sequence[str]) -> list[NDArray[Any]]:
+        with _loading, np.load(self._path(index)) as stored:
+            return [stored[name] for name in names]
 
     def labels(self, index: int, inner: Region) -> NDArray[np.uint32]:
         """The labels of a block over the part of its region that lies in its core."""
-        with np.load(self._path(index)) as stored:
-            raw = imagecodecs.zstd_decode(stored["labels"].tobytes())
+        (code,) = self._arrays(index, ("labels",))
+        raw = imagecodecs.zstd_decode(code.tobytes())
         return np.frombuffer(raw, np.uint32).reshape(shape_of(inner))
 
     def beyond(self, index: int) -> Beyond:
         """The rest of the labels of a block."""
-        with np.load(self._path(index)) as stored:
-            return Beyond(stored["beyond_y"], stored["beyond_x"], stored["beyond"])
+        return Beyond(*self._arrays(index, ("beyond_y", "beyond_x", "beyond")))
 
 
 def overlap(a: Region, b: Region) -> Region:

@@ -29,7 +29,6 @@ BYTES_PER_CELL = 220  # while its seed is ranked and its row of the table is dec
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 CODED_CHUNKS = 32  # chunks that readers and writers hold while they encode and decode
 CODED_A_WORKER = 22  # MiB: what is halved for the pyramid, the half, and its code
-CORES_IN_USE = 2  # by threads that read neighbours, beyond those kept
 LABEL_CHUNK_PX = 1024
 REGION_PART = "region of a block"
 # the arrays of a table of cells: shapes 40, areas and one channel's sums and means 24
@@ -262,7 +261,7 @@ def write_stage(shape: tuple[int, int], core_px: int, cells_bytes: int, workers:
     return Stage(
         "write",
         (
-            ("labels of cores", (KEPT_CORES + CORES_IN_USE) * core),
+            ("labels of cores", (KEPT_CORES + workers) * core),
             ("cells", cells_bytes),
             ("coded chunks", max(CODED_CHUNKS, CODED_A_WORKER * workers) * 2**20),
             ("pyramid", held * chunk),

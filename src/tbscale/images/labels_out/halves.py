@@ -111,13 +111,16 @@ class Halves:
     def settle(self) -> set[Place]:
         """Wait until all that is complete is stored, and say which chunks that is.
 
-        Raises the first error of a thread that stored some; those chunks do not count as stored.
+        Raises the first error of a thread that stored some, when no thread stores any more; those
+        chunks do not count as stored.
         """
-        self.store_complete()
-        with self._lock:
-            storing, self._storing = self._storing, []
-        begun = [one for one in storing if not one.cancel()]  # the others have nothing to do
-        wait(begun)
+        try:
+            self.store_complete()
+        finally:  # none runs on, by an error or not
+            with self._lock:
+                storing, self._storing = self._storing, []
+            begun = [one for one in storing if not one.cancel()]  # the others have nothing to do
+            wait(begun)
         for one in begun:
             one.result()
         return set(self._stored)
