@@ -33,7 +33,10 @@ def words(text: str) -> tuple[str, ...]:
 
 def at_least_one(text: str) -> int:
     """A number of rounds or repeats that measures something."""
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number; pass at least 1") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} measures nothing; pass at least 1")
     return number

@@ -36,6 +36,7 @@ from tbscale.engine.table.measure import measure_cells, windows
 from tbscale.engine.weights import EMBEDDED, resolve_model
 from tbscale.engine.workload.threads import fix_threads
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
+from tbscale.images.labels_out.codes import TIFF_CODE, ZARR_CODE, ChunkCode
 from tbscale.images.labels_out.writer import open_label_writer
 from tbscale.images.open import open_plane
 from tbscale.images.plane import ArrayPlane, Plane
@@ -130,10 +131,10 @@ class Bench:
         with open_label_writer(out, self.windows.shape) as writer:
             writer.write_from(self.windows)
 
-    def encode(self, code: Callable[[Labels], int]) -> Job:
+    def encode(self, code: ChunkCode) -> Job:
         """The chunks of every level, encoded to memory."""
         chunks = [chunk for level in levels_of(self.labels) for chunk in chunks_of(level)]
-        return lambda: each(code, chunks)
+        return lambda: each(code.encode, chunks)
 
     def table(self) -> Job:
         """Shapes of all cells and their means in one channel."""
@@ -145,8 +146,8 @@ class Bench:
         return {
             "read": (self.read, decode),
             "table": (self.table(), decode),
-            "write-ome-zarr": (partial(self.write, ".ome.zarr"), self.encode(_zstd)),
-            "write-ome-tiff": (partial(self.write, ".ome.tif"), self.encode(_deflate)),
+            "write-ome-zarr": (partial(self.write, ".ome.zarr"), self.encode(ZARR_CODE)),
+            "write-ome-tiff": (partial(self.write, ".ome.tif"), self.encode(TIFF_CODE)),
         }
 
 
@@ -171,24 +172,6 @@ def _corner(y: slice, x: slice) -> tuple[int, int]:
 
 
 _decoded = ThreadRoom(CODEC_ROOM_BYTES)  # a codec alone needs no new memory for every chunk
-_encoded = ThreadRoom(CODEC_ROOM_BYTES)
-
-
-def _room(chunk: Labels) -> Any:
-    """Memory for the code of a chunk."""
-    return _encoded.take(2 * chunk.nbytes)
-
-
-def _zstd(chunk: Labels) -> int:
-    raw: Any = chunk.data.cast("B")  # any buffer will do, though the stubs ask for bytes
-    return len(imagecodecs.zstd_encode(raw, 1, out=_room(chunk)))
-
-
-def _deflate(chunk: Labels) -> int:
-    changed = _decoded.array(chunk.shape, chunk.dtype)
-    imagecodecs.delta_encode(chunk, axis=-1, out=changed)
-    raw: Any = changed.data.cast("B")
-    return len(imagecodecs.deflate_encode(raw, 6, out=_room(chunk)))  # as tifffile does
 
 
 def encoder(name: str, itemsize: int) -> Callable[[bytes], bytes]:
@@ -198,7 +181,7 @@ def encoder(name: str, itemsize: int) -> Callable[[bytes], bytes]:
         "none": lambda raw: raw,
         "zstd-1": lambda raw: imagecodecs.zstd_encode(raw, 1),
         "zstd-3": lambda raw: imagecodecs.zstd_encode(raw, 3),
-        "deflate-6": lambda raw: imagecodecs.zlib_encode(raw, 6),
+        "deflate-6": lambda raw: imagecodecs.deflate_encode(raw, 6),  # libdeflate
         "blosc-lz4": lambda raw: blosc(raw, level=1, compressor="lz4"),
         SHUFFLED: lambda raw: blosc(raw, level=1, compressor="zstd"),
     }[name]
