@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tbscale.engine.blocks import plan_blocks
+from tbscale.engine.blocks import overlap, plan_blocks, region_of
 from tbscale.engine.merged import KEPT_CORES, MergedLabels, Recent
-from tbscale.engine.owned import ArrayLabels, Owned, OwnedStore, overlap, region_of
+from tbscale.engine.owned import ArrayLabels, Owned, OwnedStore
 from tbscale.engine.plan import plan_segmentation
 from tbscale.engine.result import PlaneLabels
 from tbscale.engine.segmentation import write_labels

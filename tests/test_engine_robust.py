@@ -18,7 +18,7 @@ from tbscale.engine import packed, scratch, segmentation
 from tbscale.engine.segmentation import segment
 from tbscale.engine.workdir import workdir_path
 from tbscale.errors import ImageError, RunError
-from tbscale.images.labels_out import disk
+from tbscale.images.labels_out import chunks
 
 
 def slow_climber(weights, device):
@@ -106,7 +106,7 @@ def fail_at(monkeypatch, target, part, use=2):
     return met
 
 
-PUT, WHOLE, CHUNK = (disk, "_write"), (scratch, "write_whole"), (packed, "write_whole")
+PUT, WHOLE, CHUNK = (chunks, "write_new"), (scratch, "write_whole"), (packed, "write_whole")
 PLACES = {
     "flows": (CHUNK, "tbscale/flow/"),
     "rows done": (WHOLE, "flow-rows.json"),
@@ -114,7 +114,7 @@ PLACES = {
     "follow done": (WHOLE, "follow/"),
     "seeds": (WHOLE, "seeds/"),
     "owned": ((np, "savez"), "owned/"),
-    "spool": (PUT, ".partial/"),
+    "spool": (PUT, ".partial/", 1),
     "file": ((tifffile.FileHandle, "write"), "", 4),
 }
 

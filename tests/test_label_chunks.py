@@ -13,6 +13,7 @@ from label_files import ALL, blocks, cells
 
 from tbscale.errors import ImageError
 from tbscale.images.labels_out.chunks import LabelChunks
+from tbscale.images.labels_out.codes import ZARR_CODE
 from tbscale.images.labels_out.spool import LabelSpool
 
 
@@ -42,6 +43,22 @@ def test_labels_of_zeros_leave_no_chunk(tmp_path: Path) -> None:
     assert stored == ["1/0", "1/1"]
 
 
+@pytest.mark.parametrize("way", [1, -1])
+def test_nothing_of_a_chunk_is_left_beyond_the_border_in_the_next(tmp_path: Path, way: int) -> None:
+    level = LabelChunks(tmp_path, "0", (53, 41), 16)
+    full = np.full(level.chunks, 3, np.uint32)
+    for corner in list(level.corners())[::way]:
+        y, x = level.chunk_at(corner)
+        inside = slice(0, y.stop - y.start), slice(0, x.stop - x.start)
+        level.put(y, x, full[inside])
+        expected = np.zeros(level.chunks, np.uint32)
+        expected[inside] = 3
+        found, code = np.empty(level.chunks, np.uint32), level.stored(corner)
+        assert code is not None
+        assert ZARR_CODE.decode(code, found)
+        assert np.array_equal(found, expected)
+
+
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: b"no code" + raw])
 def test_a_damaged_chunk_is_one_sentence(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     spool = LabelSpool(tmp_path / "spool", (32, 32), 32)
@@ -63,7 +80,7 @@ def test_a_pyramid_is_rebuilt_when_labels_change(tmp_path: Path) -> None:
 
 def test_chunks_that_zarr_wrote_are_read_and_merged_into(tmp_path: Path) -> None:
     labels = cells(70, 50)
-    spool = LabelSpool(tmp_path / "spool", labels.shape, 32)
+    spool = LabelSpool(tmp_path / "spool", labels.shape, 32, resume=True)
     zarr.open_array(spool.directory / "0")[:] = labels
     resumed = LabelSpool(tmp_path / "spool", labels.shape, 32, resume=True)
     assert np.array_equal(resumed.read(ALL, ALL), labels)

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
-from label_files import ALL, Source, cells, read_levels
+from label_files import ALL, Padded, Source, cells, read_levels
 
 from tbscale.errors import ImageError
 from tbscale.images.labels_out import open_label_writer, partial_path
@@ -55,13 +55,14 @@ def test_the_tiles_are_those_that_tifffile_makes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (15, 100), (64, 64), (65, 200)])
+@pytest.mark.parametrize("source", [Source, Padded])
 def test_a_tile_has_its_size_where_the_level_is_smaller(
-    tmp_path: Path, shape: tuple[int, int]
+    tmp_path: Path, shape: tuple[int, int], source: type[Source]
 ) -> None:
     labels = cells(*shape)
     path = tmp_path / "labels.tif"
     with open_label_writer(path, shape, chunk_px=64) as writer:
-        writer.write_from(Source(labels))
+        writer.write_from(source(labels))
         np.testing.assert_array_equal(writer.read(ALL, ALL), labels)
     for n, level in enumerate(read_levels(path)):
         np.testing.assert_array_equal(level, labels[:: 2**n, :: 2**n])
@@ -69,14 +70,14 @@ def test_a_tile_has_its_size_where_the_level_is_smaller(
 
 def test_an_unfinished_output_of_the_other_format_is_refused(tmp_path: Path) -> None:
     labels = cells(40, 40)
-    LabelSpool(tmp_path / "spool", labels.shape, 16).write(ALL, ALL, labels)
+    LabelSpool(tmp_path / "spool", labels.shape, 16, resume=True).write(ALL, ALL, labels)
     with pytest.raises(ImageError, match="remove it to start again"):
         LabelSpool(tmp_path / "spool", labels.shape, 16, resume=True, code=TIFF_CODE)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
 def test_a_document_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes) -> None:
-    LabelSpool(tmp_path / "spool", (40, 40), 16)
+    LabelSpool(tmp_path / "spool", (40, 40), 16, resume=True)
     (tmp_path / "spool" / "0" / "zarr.json").write_bytes(content)
     with pytest.raises(ImageError, match="remove it to start again"):
         LabelSpool(tmp_path / "spool", (40, 40), 16, resume=True)

@@ -73,20 +73,25 @@ class Source:
 
 print("starts", flush=True)
 while True:
-    with open_label_writer(sys.argv[1], (1500, 1300), chunk_px=64, overwrite=True) as writer:
+    with open_label_writer(
+        sys.argv[1], (1500, 1300), chunk_px=64, overwrite=True, resume=sys.argv[2] == "True"
+    ) as writer:
         writer.write_from(Source())
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills")
-def test_killed_at_any_moment_it_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resume", [True, False])
+def test_killed_at_any_moment_it_leaves_no_part_of_a_file(tmp_path: Path, resume: bool) -> None:
     path = tmp_path / "labels.ome.zarr"
     y, x = np.arange(1500)[:, None], np.arange(1300)
     labels = (y // 9 * 1000 + x // 9).astype(np.uint32)
-    rng = np.random.default_rng(0)
+    rng, kept = np.random.default_rng(0), 0
     for _ in range(4):
         child = subprocess.Popen(
-            [sys.executable, "-c", WRITES, str(path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITES, str(path), str(resume)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert child.stdout is not None
         child.stdout.readline()
@@ -101,11 +106,13 @@ def test_killed_at_any_moment_it_leaves_no_part_of_a_file(tmp_path: Path) -> Non
         ) as writer:
             found = writer.read(ALL, ALL)  # every chunk is whole
             assert np.array_equal(found[found != 0], labels[found != 0])
+            kept += np.count_nonzero(found)
             writer.write(ALL, ALL, labels)
         assert not partial_path(path).exists()
         assert not list(path.rglob("*.partial"))
         for n, level in enumerate(read_levels(path)):
             np.testing.assert_array_equal(level, labels[:: 2**n, :: 2**n])
+    assert (kept > 0) == resume  # what may be torn is not gone on with
 
 
 def test_no_thread_stores_any_more_when_settling_has_failed(

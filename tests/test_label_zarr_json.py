@@ -37,7 +37,7 @@ def test_they_are_those_of_zarr(
 ) -> None:
     """Equal to the last byte, which is more than readers ask for."""
     by_zarr(tmp_path / "zarr", shape, chunks)
-    LabelSpool(tmp_path / "here", shape, 32)
+    LabelSpool(tmp_path / "here", shape, 32, resume=True)
     for name in ("zarr.json", "0/zarr.json"):
         written = (tmp_path / "here" / name).read_text()
         assert json.loads(written) == json.loads((tmp_path / "zarr" / name).read_text())
@@ -61,7 +61,7 @@ def test_the_attributes_are_those_of_zarr(tmp_path: Path) -> None:
 
 def test_zarr_changes_what_was_written_here_and_is_read_again(tmp_path: Path) -> None:
     labels = cells(70, 50)
-    spool = LabelSpool(tmp_path / "spool", labels.shape, 32)
+    spool = LabelSpool(tmp_path / "spool", labels.shape, 32, resume=True)
     spool.write(ALL, ALL, labels)
     array = zarr.open_group(tmp_path / "spool", mode="r+")["0"]
     assert isinstance(array, zarr.Array)

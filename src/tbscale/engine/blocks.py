@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tbscale.errors import PlanError
 
 Region = tuple[slice, slice]
@@ -50,6 +53,34 @@ def distance_px(a: Region, b: Region) -> int:
 def meets(a: Region, b: Region) -> bool:
     """Whether two regions share a pixel."""
     return all(p.start < q.stop and q.start < p.stop for p, q in zip(a, b, strict=True))
+
+
+def overlap(a: Region, b: Region) -> Region:
+    """What two regions share; a region of nothing, inside the first, where they share nothing."""
+    y, x = (
+        slice(start, max(start, min(p.stop, q.stop)))
+        for p, q in zip(a, b, strict=True)
+        for start in [min(max(p.start, q.start), p.stop)]
+    )
+    return y, x
+
+
+def within(inner: Region, outer: Region) -> Region:
+    """A region as slices of an array that holds `outer`."""
+    y, x = (slice(p.start - q.start, p.stop - q.start) for p, q in zip(inner, outer, strict=True))
+    return y, x
+
+
+def bounds_of(region: Region) -> NDArray[np.int64]:
+    """y0, y1, x0, x1."""
+    y, x = region
+    return np.array([y.start, y.stop, x.start, x.stop], np.int64)
+
+
+def region_of(bounds: NDArray[np.int64]) -> Region:
+    """Slices from y0, y1, x0, x1."""
+    y0, y1, x0, x1 = (int(bound) for bound in bounds)
+    return slice(y0, y1), slice(x0, x1)
 
 
 def plan_blocks(shape: tuple[int, int], core_px: int) -> tuple[Block, ...]:

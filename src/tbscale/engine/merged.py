@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.blocks import Region, shape_of
-from tbscale.engine.owned import Beyond, OwnedStore, bounds_of, overlap, within
+from tbscale.engine.blocks import Region, bounds_of, overlap, shape_of, within
+from tbscale.engine.owned import Beyond, OwnedStore
 from tbscale.images.compiled import compiled
 
 KEPT_CORES = 4  # of which the threads that read neighbouring pieces need the same
@@ -109,7 +109,7 @@ class MergedLabels:
         return out
 
     def forget(self) -> None:
-        """See `LabelSource`."""
+        """See `ProvisionalLabels`."""
         self._cores.forget()
         self._beyond.forget()
 

@@ -17,7 +17,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.blocks import Region, shape_of
+from tbscale.engine.blocks import Region, bounds_of, overlap, shape_of, within
 
 OWNED_LEVEL = 1  # zstd
 
@@ -122,34 +122,6 @@ class OwnedStore:
         return Beyond(*self._arrays(index, ("beyond_y", "beyond_x", "beyond")))
 
 
-def overlap(a: Region, b: Region) -> Region:
-    """What two regions share; a region of nothing, inside the first, where they share nothing."""
-    y, x = (
-        slice(start, max(start, min(p.stop, q.stop)))
-        for p, q in zip(a, b, strict=True)
-        for start in [min(max(p.start, q.start), p.stop)]
-    )
-    return y, x
-
-
-def within(inner: Region, outer: Region) -> Region:
-    """A region as slices of an array that holds `outer`."""
-    y, x = (slice(p.start - q.start, p.stop - q.start) for p, q in zip(inner, outer, strict=True))
-    return y, x
-
-
-def bounds_of(region: Region) -> NDArray[np.int64]:
-    """y0, y1, x0, x1."""
-    y, x = region
-    return np.array([y.start, y.stop, x.start, x.stop], np.int64)
-
-
-def region_of(bounds: NDArray[np.int64]) -> Region:
-    """Slices from y0, y1, x0, x1."""
-    y0, y1, x0, x1 = (int(bound) for bound in bounds)
-    return slice(y0, y1), slice(x0, x1)
-
-
 def find_beyond(owned: Owned, inner: Region) -> Beyond:
     """List the pixels outside of `inner`, which lies in the region of `owned`."""
     (y, x), (rows, columns) = owned.region, inner
@@ -168,7 +140,7 @@ def find_beyond(owned: Owned, inner: Region) -> Beyond:
     return Beyond(at_y.astype(np.int32), at_x.astype(np.int32), labels)
 
 
-class LabelSource(Protocol):
+class ProvisionalLabels(Protocol):
     """Provisional labels of a plane, read by region."""
 
     def read(
@@ -196,7 +168,7 @@ class ArrayLabels:
     def read(
         self, region: Region, new_id: NDArray[np.uint32], out: NDArray[np.uint32] | None = None
     ) -> NDArray[np.uint32]:
-        """See `LabelSource`."""
+        """See `ProvisionalLabels`."""
         return np.asarray(np.take(new_id, self.labels[region], out=out), np.uint32)
 
     def forget(self) -> None:

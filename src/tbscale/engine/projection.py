@@ -18,6 +18,7 @@ from tbscale.engine.rescale import SLAB_ROWS
 from tbscale.engine.scratch import COLUMN_CHUNK_PX, ROW_CHUNK_PX
 from tbscale.engine.strips import INPUTS, OUTPUTS, ROWS_AT_ONCE
 from tbscale.engine.tasks.region import REGION_BYTES_PER_PX
+from tbscale.images.labels_out.chunks import LABEL_CHUNK_PX
 from tbscale.images.labels_out.halves import LARGEST_KEPT_BYTES, MOST_HELD, MOST_KEPT
 
 TYPICAL_HALO_PX = 64  # 15 px of rivals around a core, and the reach of ordinary cells
@@ -29,7 +30,6 @@ BYTES_PER_CELL = 220  # while its seed is ranked and its row of the table is dec
 LARGEST_CELLS_PER_MEGAPIXEL = 2500
 CODED_CHUNKS = 32  # chunks that readers and writers hold while they encode and decode
 CODED_A_WORKER = 22  # MiB: what is halved for the pyramid, the half, and its code
-LABEL_CHUNK_PX = 1024
 REGION_PART = "region of a block"
 # the arrays of a table of cells: shapes 40, areas and one channel's sums and means 24
 TABLE_BYTES_PER_CELL = 64

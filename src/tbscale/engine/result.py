@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tbscale.engine.blocks import Region, shape_of
+from tbscale.engine.blocks import Region, region_of, shape_of
 from tbscale.engine.cells import Rules, first_decision, last_decision
 from tbscale.engine.kernels.choice import FAST, Kernels
 from tbscale.engine.merged import MergedLabels
-from tbscale.engine.owned import LabelSource, OwnedStore, region_of
+from tbscale.engine.owned import OwnedStore, ProvisionalLabels
 from tbscale.engine.tasks.holes import Holes, find_holes_of, join_holes, settle_holes
+from tbscale.images.labels_out.chunks import LABEL_CHUNK_PX
 from tbscale.images.thread_room import ThreadRoom
 
-LARGEST_READ_BYTES = 4 * 2**20  # a chunk of labels
+LARGEST_READ_BYTES = LABEL_CHUNK_PX**2 * 4
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class PlaneLabels:
         reference's do without a size filter
     """
 
-    merged: LabelSource
+    merged: ProvisionalLabels
     new_id: NDArray[np.uint32]
     at: NDArray[np.int64]
     label: NDArray[np.uint32]
@@ -100,7 +101,7 @@ class ByRegion:
         self._room = ThreadRoom(LARGEST_READ_BYTES)
 
     def read(self, y: slice, x: slice) -> NDArray[np.uint32]:
-        """Labels uint32 (H, W) of a region."""
+        """Labels uint32 (H, W) of a region, 0 beyond the plane."""
         out = self._room.array((y.stop - y.start, x.stop - x.start), np.uint32)
         return self._labels.read((y, x), out)
 
@@ -111,7 +112,11 @@ def with_zero(ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 def collect_holes(
-    cells: CellTable, ids: NDArray[np.uint32], merged: LabelSource, width: int, kernels: Kernels
+    cells: CellTable,
+    ids: NDArray[np.uint32],
+    merged: ProvisionalLabels,
+    width: int,
+    kernels: Kernels,
 ) -> Holes:
     """Find and settle the holes of all cells, block by block."""
     new_id = with_zero(ids)
@@ -126,7 +131,7 @@ def collect_holes(
 
 
 def apply_holes(
-    ids: NDArray[np.uint32], cells: CellTable, holes: Holes, merged: LabelSource, width: int
+    ids: NDArray[np.uint32], cells: CellTable, holes: Holes, merged: ProvisionalLabels, width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Area and first pixel of each cell after filling; both int64 (n,)."""
     index = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
@@ -163,7 +168,7 @@ def finish_blocks(
 
 def finish_labels(
     cells: CellTable,
-    merged: LabelSource,
+    merged: ProvisionalLabels,
     plane_shape: tuple[int, int],
     rules: Rules,
     kernels: Kernels = FAST,

@@ -74,7 +74,7 @@ def each(
     kind: str = "read",
     beyond: Sequence[Item] = (),
 ) -> None:
-    """Do something with every item, several at a time; the first error is raised.
+    """Do something with every item, several at a time; an error ends it and is raised.
 
     None of them runs any more when it returns, by an error or not.
 
@@ -88,13 +88,27 @@ def each(
         for item in items:
             do(item)
         return
-    pool = _pool(worker_count(), kind)
-    futures = [pool.submit(do, item) for item in items]
+    pool, left = _pool(worker_count(), kind), deque(items)
+
+    def work() -> None:  # not a future an item: that takes the cores from the workers
+        while True:
+            try:
+                item = left.popleft()
+            except IndexError:
+                return
+            try:
+                do(item)
+            except BaseException:
+                left.clear()
+                raise
+
+    futures = [pool.submit(work) for _ in range(min(worker_count(), len(items)))]
     later = [pool.submit(do, item) for item in beyond]
     try:
         for future in futures:
             future.result()
     except BaseException:
+        left.clear()
         _end(later)
         raise
     finally:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tbscale.engine.kernels.choice import Kernels
 from tbscale.engine.kernels.fill import hole_mask
-from tbscale.engine.owned import LabelSource
+from tbscale.engine.owned import ProvisionalLabels
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def join_holes(parts: list[Holes]) -> Holes:
 def find_holes_of(
     cells: NDArray[np.uint32],
     box: NDArray[np.int64],
-    labels: LabelSource,
+    labels: ProvisionalLabels,
     new_id: NDArray[np.uint32],
     plane_width: int,
     kernels: Kernels,
@@ -80,7 +80,7 @@ def overlay(
 def settle_holes(
     holes: Holes,
     box: NDArray[np.int64],
-    labels: LabelSource,
+    labels: ProvisionalLabels,
     new_id: NDArray[np.uint32],
     plane_width: int,
 ) -> Holes:

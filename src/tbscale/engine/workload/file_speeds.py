@@ -36,6 +36,7 @@ from tbscale.engine.table.measure import measure_cells, windows
 from tbscale.engine.weights import EMBEDDED, resolve_model
 from tbscale.engine.workload.threads import fix_threads
 from tbscale.images.cached_plane import cache_chunks, row_of_chunks_bytes
+from tbscale.images.labels_out.chunks import LABEL_CHUNK_PX
 from tbscale.images.labels_out.codes import TIFF_CODE, ZARR_CODE, ChunkCode
 from tbscale.images.labels_out.writer import open_label_writer
 from tbscale.images.open import open_plane
@@ -50,7 +51,6 @@ Labels = NDArray[np.uint32]
 Job = Callable[[], object]
 
 ROWS_AT_ONCE = 64  # as the engine reads
-CHUNK_PX = 1024
 CODEC_ROOM_BYTES = 2**30  # whatever a chunk takes
 SHUFFLED = "blosc-zstd"
 CODECS = ("none", "zstd-1", "zstd-3", "deflate-6", "blosc-lz4", SHUFFLED)
@@ -58,7 +58,7 @@ CODECS = ("none", "zstd-1", "zstd-3", "deflate-6", "blosc-lz4", SHUFFLED)
 
 def chunks_of(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Every chunk of an array (Y, X) as files store it: of full size at the border too."""
-    height, width = (min(side, CHUNK_PX) for side in pixels.shape)
+    height, width = (min(side, LABEL_CHUNK_PX) for side in pixels.shape)
     for y in range(0, pixels.shape[0], height):
         for x in range(0, pixels.shape[1], width):
             inside = pixels[y : y + height, x : x + width]
@@ -70,7 +70,7 @@ def chunks_of(pixels: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def levels_of(labels: Labels) -> Iterator[Labels]:
     """The levels of a pyramid, each every second pixel of the one before."""
     yield labels
-    while max(labels.shape) > CHUNK_PX:
+    while max(labels.shape) > LABEL_CHUNK_PX:
         labels = labels[::2, ::2]
         yield labels
 
@@ -154,21 +154,26 @@ class Bench:
 class _InMemory:
     """Labels that are there already, so that the table and the writers are timed on their own.
 
-    Each window stands alone in memory, as those do that the readers of labels give.
+    Each window stands alone in memory, as those do that the readers of labels give; one at the
+    border is there as it is stored too, as the engine gives it to a writer.
     """
 
     def __init__(self, labels: Labels) -> None:
         self.shape = labels.shape[0], labels.shape[1]
-        self._windows = {
-            _corner(*window): np.ascontiguousarray(labels[window]) for window in windows(self.shape)
-        }
+        self._windows: dict[tuple[int, ...], Labels] = {}
+        for (y, x), chunk in zip(windows(self.shape), chunks_of(labels), strict=True):
+            height, width = chunk.shape
+            stored = slice(y.start, y.start + height), slice(x.start, x.start + width)
+            self._windows[_bounds(*stored)] = chunk
+            if (y, x) != stored:
+                self._windows[_bounds(y, x)] = np.ascontiguousarray(labels[y, x])
 
     def read(self, y: slice, x: slice) -> Labels:
-        return self._windows[_corner(y, x)]
+        return self._windows[_bounds(y, x)]
 
 
-def _corner(y: slice, x: slice) -> tuple[int, int]:
-    return y.start, x.start
+def _bounds(y: slice, x: slice) -> tuple[int, ...]:
+    return y.start, y.stop, x.start, x.stop
 
 
 _decoded = ThreadRoom(CODEC_ROOM_BYTES)  # a codec alone needs no new memory for every chunk
@@ -209,9 +214,9 @@ def compressions(kinds: dict[str, NDArray[Any]]) -> list[Json]:
 
 def kinds_of(bench: Bench) -> dict[str, NDArray[Any]]:
     """One chunk of each array: labels, flow of the foreground, offsets to sinks, foreground."""
-    middle = tuple(max(0, (side - CHUNK_PX) // 2) for side in bench.plane.shape)
+    middle = tuple(max(0, (side - LABEL_CHUNK_PX) // 2) for side in bench.plane.shape)
     y, x = (
-        slice(start, min(start + CHUNK_PX, side))
+        slice(start, min(start + LABEL_CHUNK_PX, side))
         for start, side in zip(middle, bench.plane.shape, strict=True)
     )
     pixels = bench.plane.read(y, x)

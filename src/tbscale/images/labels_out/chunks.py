@@ -15,7 +15,7 @@ import numpy as np
 
 from tbscale.errors import ImageError
 from tbscale.images.labels_out.codes import LARGEST_KEPT_BYTES, ZARR_CODE, ChunkCode, Labels
-from tbscale.images.labels_out.disk import remove, write_whole
+from tbscale.images.labels_out.disk import remove, write_new, write_whole
 from tbscale.images.labels_out.zarr_json import (
     ZARR_JSON,
     array_document,
@@ -26,6 +26,7 @@ from tbscale.images.thread_room import ThreadRoom
 
 Region = tuple[slice, slice]
 Corner = tuple[int, int]  # of a chunk: its row and column among the chunks
+LABEL_CHUNK_PX = 1024  # side of a stored chunk, where nothing else is asked for
 ZEROS_BYTES = 100  # what a chunk of zeros takes beside its share; labels may take as little
 
 _scratch = ThreadRoom(LARGEST_KEPT_BYTES)  # one chunk for each thread
@@ -42,10 +43,12 @@ class LabelChunks:
     name : of the array
     shape, chunk_px : (Y, X) and the side of a chunk, pixels
     code : of the chunks
+    lasts : whether what is there when the process is killed is used again, so that every chunk must
+        be whole at any time
 
     Raises
     ------
-    ImageError : there is an array of another shape or other chunks
+    ImageError : there is an array of another shape, or of chunks of another size or code
     """
 
     def __init__(
@@ -55,12 +58,14 @@ class LabelChunks:
         shape: tuple[int, int],
         chunk_px: int,
         code: ChunkCode = ZARR_CODE,
+        lasts: bool = True,
     ) -> None:
         self.shape = shape
         self.chunks = chunk_px, chunk_px
         if code.has_small_chunks:
             self.chunks = min(chunk_px, shape[0]), min(chunk_px, shape[1])
         self._code = code
+        self._write = write_whole if lasts else write_new
         self._directory = group / name / "c"
         self._made: set[int] = set()  # rows of chunks whose folder is there
         document = array_document(shape, self.chunks, code.chain)
@@ -69,8 +74,8 @@ class LabelChunks:
             write_document(group / name, document)
         elif read_document(group / name) != document:
             raise ImageError(
-                f"{group} holds labels of another shape or other chunks than {shape[0]} x "
-                f"{shape[1]} in {self.chunks[0]} x {self.chunks[1]}; remove it to start again"
+                f"{group} holds labels that are not of {shape[0]} x {shape[1]} px in chunks of "
+                f"{self.chunks[0]} x {self.chunks[1]} px and their code; remove it to start again"
             )
 
     def pieces(self, y: slice, x: slice) -> Iterator[Region]:
@@ -102,6 +107,14 @@ class LabelChunks:
         )
         return y, x
 
+    def whole_at(self, corner: Corner) -> Region:
+        """The pixels of a chunk, those beyond the level too."""
+        y, x = (
+            slice(place * chunk, (place + 1) * chunk)
+            for place, chunk in zip(corner, self.chunks, strict=True)
+        )
+        return y, x
+
     def read(self, y: slice, x: slice) -> Labels:
         """The labels of a region, which must lie inside the plane."""
         out = np.zeros((y.stop - y.start, x.stop - x.start), np.uint32)
@@ -128,6 +141,7 @@ class LabelChunks:
 
         Parameters
         ----------
+        new : of the region; or of all of a chunk whose part inside the level that is, 0 beyond
         keep : leave the pixels where `new` is 0
         """
         corner = self.corner_of((rows, columns))
@@ -135,6 +149,7 @@ class LabelChunks:
             self.store(corner, new)
             return
         inside, path = self._inside(rows, columns), self._path(corner)
+        new = new[: rows.stop - rows.start, : columns.stop - columns.start]
         chunk: Labels = _scratch.array(self.chunks, np.uint32)
         if not keep and (rows, columns) == self.chunk_at(corner):
             clear_beyond(chunk, new.shape)
@@ -144,7 +159,7 @@ class LabelChunks:
         self.store(corner, chunk)
 
     def store(self, corner: Corner, chunk: Labels) -> None:
-        """Write a chunk of full size, complete or not at all; one of zeros is no file.
+        """Write a chunk of full size; one of zeros is no file.
 
         Parameters
         ----------
@@ -158,7 +173,7 @@ class LabelChunks:
         if corner[0] not in self._made:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._made.add(corner[0])
-        write_whole(path, code)
+        self._write(path, code)
 
     def _path(self, corner: Corner) -> str:
         return f"{self._directory}/{corner[0]}/{corner[1]}"

@@ -54,15 +54,18 @@ def write_whole(path: str, content: bytes | memoryview) -> None:
     """Write a file, complete or not at all; its folder is there."""
     partial = f"{path}.{os.getpid()}-{threading.get_ident()}{LITTER}"  # two may write at once
     try:
-        _write(partial, content)
+        write_new(partial, content)
         os.replace(partial, path)  # noqa: PTH105 - paths would take as long as the calls
     except BaseException:
         remove(partial)
         raise
 
 
-def _write(path: str, content: bytes | memoryview) -> None:
-    """Without a buffer between, which takes longer than the file system does on a chunk."""
+def write_new(path: str, content: bytes | memoryview) -> None:
+    """Write a file that an error or a kill may leave in part.
+
+    Without a buffer between, which takes longer than the file system does on a chunk.
+    """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         left = memoryview(content)

@@ -151,7 +151,9 @@ class Halves:
         inside = within(below[0], below[0].start), within(below[1], below[1].start)
         self._take(*place, half.pixels[inside])
         self._complete.append((place, half.pixels))
-        storing = begin(self._store_one, "write")  # should this thread be busy, another may
+        if len(self._complete) == 1:  # this thread stores it next
+            return
+        storing = begin(self._store_one, "write")  # the others
         with self._lock:
             self._storing.append(storing)
 

@@ -24,7 +24,11 @@ from tbscale.images.labels_out.chunks import Corner, LabelChunks, Region
 from tbscale.images.labels_out.codes import ZARR_CODE, ChunkCode, Labels
 from tbscale.images.labels_out.disk import LITTER, told_if_full
 from tbscale.images.labels_out.halves import Halves, Place, by_quarters
-from tbscale.images.labels_out.zarr_json import ZARR_JSON, group_document, write_document
+from tbscale.images.labels_out.zarr_json import (
+    ZARR_JSON,
+    group_document,
+    write_document,
+)
 from tbscale.images.plane import region_bounds
 from tbscale.images.workers import each
 
@@ -35,7 +39,12 @@ class LabelSource(Protocol):
     """Labels that are read by region, by several threads."""
 
     def read(self, y: slice, x: slice) -> NDArray[Any]:
-        """Labels (H, W) of a region, 0 = background."""
+        """Labels (H, W) of a region, 0 = background.
+
+        A chunk at the border is asked for as it is stored, which is beyond the plane too. Labels of
+        the whole of it, 0 beyond, are stored without a copy; those inside alone, as a slice of an
+        array gives them, will do.
+        """
         ...
 
 
@@ -48,11 +57,12 @@ class LabelSpool:
     shape : (Y, X), pixels
     chunk_px : side of a chunk, pixels
     code : of the chunks
-    resume : keep what an earlier spool of the same shape and chunks has in `directory`
+    resume : keep what an earlier spool of the same shape and chunks, resumable too, has in
+        `directory`
 
     Raises
     ------
-    ImageError : `resume`, and what is there has another shape or other chunks
+    ImageError : `resume`, and what is there has another shape, or chunks of another size or code
     """
 
     def __init__(
@@ -69,11 +79,12 @@ class LabelSpool:
         self._resume = resume
         self._code = code
         self._locks = [threading.Lock() for _ in range(LOCKS)]
-        if not resume and directory.exists():
+        # a group without its document is of a spool whose chunks may be torn
+        if directory.exists() and not (resume and (directory / ZARR_JSON).exists()):
             shutil.rmtree(directory)
         with told_if_full(directory):
             directory.mkdir(exist_ok=True)
-            if not (directory / ZARR_JSON).exists():
+            if resume and not (directory / ZARR_JSON).exists():
                 write_document(directory, group_document({}))
             self._levels = list(self._make_levels())
         self.labels = self._levels[0]
@@ -82,14 +93,13 @@ class LabelSpool:
 
     def _make_levels(self) -> Iterator[LabelChunks]:
         """The levels, as they are, or made."""
-        height, width = self.shape
-        yield LabelChunks(self.directory, "0", self.shape, self.chunk_px, self._code)
-        for k in itertools.count(1):
-            if max(height, width) <= self.chunk_px:
+        shape = self.shape
+        for k in itertools.count():
+            name = str(k)
+            yield LabelChunks(self.directory, name, shape, self.chunk_px, self._code, self._resume)
+            if max(shape) <= self.chunk_px:
                 return
-            height, width = -(-height // 2), -(-width // 2)
-            shape = height, width
-            yield LabelChunks(self.directory, str(k), shape, self.chunk_px, self._code)
+            shape = -(-shape[0] // 2), -(-shape[1] // 2)
 
     def write(self, y: slice, x: slice, labels: NDArray[Any]) -> None:
         """Replace the labels of a region."""
@@ -116,9 +126,11 @@ class LabelSpool:
         y0, y1, x0, x1 = region_bounds(self.shape, y, x)
 
         def put(piece: Region) -> None:
-            rows, columns = piece
-            shape = rows.stop - rows.start, columns.stop - columns.start
-            self._put_piece(piece, as_labels(source.read(rows, columns), shape), keep=False)
+            corner = self.labels.corner_of(piece)
+            asked = self.labels.whole_at(corner) if piece == self.labels.chunk_at(corner) else piece
+            labels = source.read(*asked)
+            is_cut = labels.shape != _shape(asked)  # at the border of the plane
+            self._put_piece(piece, as_labels(labels, _shape(piece if is_cut else asked)), False)
 
         self._each(put, (slice(y0, y1), slice(x0, x1)))
         if self._halves is not None:
@@ -136,7 +148,12 @@ class LabelSpool:
             each(put, pieces, "write")
 
     def _put_piece(self, piece: Region, labels: Labels, keep: bool) -> None:
-        """Change the part of a chunk, and take its half where that is all of the chunk."""
+        """Change the part of a chunk, and take its half where that is all of the chunk.
+
+        Parameters
+        ----------
+        labels : of the piece, or of its whole chunk, 0 beyond the plane
+        """
         halves, corner = self._halves, self.labels.corner_of(piece)
         whole = not keep and piece == self.labels.chunk_at(corner)
         if halves is not None and not whole:
@@ -144,7 +161,8 @@ class LabelSpool:
         with self._locks[hash(corner) % LOCKS]:
             self.labels.put(*piece, labels, keep)
         if halves is not None and whole:
-            halves.add(corner, labels)
+            height, width = _shape(piece)
+            halves.add(corner, labels[:height, :width])
             halves.store_complete()
 
     def read(self, y: slice, x: slice) -> Labels:
@@ -189,6 +207,10 @@ def _halve(above: LabelChunks, below: LabelChunks, done: set[Corner]) -> None:
         below.put(*piece, above.read_halved(*piece))
 
     each(halve, [below.chunk_at(corner) for corner in below.corners() if corner not in done])
+
+
+def _shape(region: Region) -> tuple[int, int]:
+    return region[0].stop - region[0].start, region[1].stop - region[1].start
 
 
 def as_labels(labels: NDArray[Any], shape: tuple[int, int]) -> Labels:

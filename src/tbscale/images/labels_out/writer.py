@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from tbscale.errors import ImageError
+from tbscale.images.labels_out.chunks import LABEL_CHUNK_PX
 from tbscale.images.labels_out.codes import TIFF_CODE, ZARR_CODE, Labels
 from tbscale.images.labels_out.disk import check_folder, told_if_full
 from tbscale.images.labels_out.ome_tiff import stream_ome_tiff
@@ -32,7 +33,7 @@ def open_label_writer(
     path: str | Path,
     shape: tuple[int, int],
     *,
-    chunk_px: int = 1024,
+    chunk_px: int = LABEL_CHUNK_PX,
     pixel_size_um: tuple[float, float] | None = None,
     provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
@@ -48,7 +49,8 @@ def open_label_writer(
     pixel_size_um : (y, x), micrometres, if known
     provenance : what made the labels, JSON values; kept in the output's metadata
     overwrite : replace what is at `path`, at the end
-    resume : keep what an unfinished writer of the same output has collected
+    resume : keep what an unfinished writer of the same output, which could be resumed too, has
+        collected; writing so that this is possible takes a little longer
 
     Raises
     ------
@@ -125,7 +127,7 @@ class LabelWriter:
 
         The source is asked for the part of each stored chunk, in an order that completes those of
         the pyramid soon, and may give memory of its own: the part is not kept. Nothing is copied
-        where that is C-contiguous uint32.
+        where that is C-contiguous uint32 and a whole chunk; see `LabelSource` for the border.
         """
         self._spool.write_from(source, y, x)
 
@@ -138,7 +140,7 @@ class LabelWriter:
         self._spool.merge(y, x, labels)
 
     def read(self, y: slice, x: slice) -> Labels:
-        """The labels written to a region so far."""
+        """The labels written to a region so far; not while another thread writes there."""
         return self._spool.read(y, x)
 
     def annotate(self, facts: Mapping[str, Any]) -> None:
