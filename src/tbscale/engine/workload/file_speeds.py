@@ -169,7 +169,11 @@ class _InMemory:
                 self._windows[_bounds(y, x)] = np.ascontiguousarray(labels[y, x])
 
     def read(self, y: slice, x: slice) -> Labels:
-        return self._windows[_bounds(y, x)]
+        stored = self._windows.get(_bounds(y, x))
+        if stored is None:  # a TIFF's tile is larger than a small plane
+            y, x = (slice(s.start, min(s.stop, n)) for s, n in zip((y, x), self.shape, strict=True))
+            stored = self._windows[_bounds(y, x)]
+        return stored
 
 
 def _bounds(y: slice, x: slice) -> tuple[int, ...]:
