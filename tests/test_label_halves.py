@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from label_files import ALL, Padded, Source, blocks, cells, read_levels
 
 from tbscale.images.labels_out import halves, open_label_writer
-from tbscale.images.labels_out.chunks import LabelChunks, put_half
+from tbscale.images.labels_out.chunks import LabelChunks
 from tbscale.images.labels_out.halves import by_quarters
 from tbscale.images.labels_out.spool import LabelSpool
 from tbscale.images.workers import each
@@ -234,6 +234,8 @@ def test_a_source_is_asked_once_for_each_chunk_and_not_kept(
         def read(self, y: slice, x: slice) -> np.ndarray:
             return super().read(y, x).copy()
 
+    with open_label_writer(tmp_path / "kernels.zarr", labels.shape, chunk_px=128) as writer:
+        writer.write_from(Made(labels))  # they are compiled
     source = Made(labels)
     writer = open_label_writer(tmp_path / "labels.zarr", labels.shape, chunk_px=128)
     tracemalloc.start()
@@ -254,19 +256,3 @@ def test_a_chunk_that_stands_alone_is_not_copied(
     spool = LabelSpool(tmp_path / "spool", labels.shape, 16)
     spool.write(slice(0, 16), ALL, labels[:16])
     assert np.array_equal(zarr.open_array(spool.directory / "0")[:16], labels[:16])
-
-
-@pytest.mark.parametrize("shape", [(6, 8), (5, 7), (1, 1), (6, 7)])
-def test_halves_are_every_second_pixel(shape: tuple[int, int]) -> None:
-    wide = np.random.default_rng(0).integers(0, 2**32, (2 * shape[0], 2 * shape[1]), np.uint32)
-    for labels in (
-        wide[: shape[0], : shape[1]].copy(),
-        wide[: shape[0], : shape[1]],
-        wide[: shape[0], 1 : 1 + shape[1]],
-        wide[::2, ::2],
-        np.asfortranarray(wide[: shape[0], : shape[1]]),
-    ):
-        expected = labels[::2, ::2]
-        half = np.zeros(expected.shape, np.uint32)
-        put_half(labels, half)
-        assert np.array_equal(half, expected)

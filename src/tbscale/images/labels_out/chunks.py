@@ -7,7 +7,6 @@ through an event loop and its threads, which takes longer than the codec does on
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -230,18 +229,3 @@ def doubled(span: slice, size: int) -> slice:
 def halved(span: slice, start: int = 0) -> slice:
     """Where every second pixel of the plane that lies in a span is in the half, from `start`."""
     return slice((span.start + 1) // 2 - start, (span.stop + 1) // 2 - start)
-
-
-def put_half(labels: Labels, out: Labels) -> None:
-    """Every second pixel of every second row, from the first on.
-
-    >>> half = np.zeros((1, 2), np.uint32)
-    >>> put_half(np.arange(8, dtype=np.uint32).reshape(2, 4), half)
-    >>> half.tolist()
-    [[0, 2]]
-    """
-    even = labels[::2]
-    if even.shape[1] % 2 or even.strides[1] != even.itemsize or sys.byteorder != "little":
-        out[...] = even[:, ::2]
-    else:  # the first of two pixels is what is left of both as one number: half the time
-        np.copyto(out, even.view(np.uint64), casting="unsafe")

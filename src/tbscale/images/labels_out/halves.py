@@ -20,10 +20,10 @@ from tbscale.images.labels_out.chunks import (
     clear_beyond,
     doubled,
     halved,
-    put_half,
     within,
 )
 from tbscale.images.labels_out.codes import Labels
+from tbscale.images.labels_out.every_second import SPARE_PX, in_lines, put_half
 from tbscale.images.workers import begin
 
 Place = tuple[int, Corner]  # a level, and a chunk of it
@@ -196,20 +196,20 @@ def _room(chunks: tuple[int, int]) -> Labels:
     """Memory of any content for a chunk."""
     count = chunks[0] * chunks[1]
     try:
-        flat = _spare.pop()
+        room = _spare.pop()
     except IndexError:
-        flat = np.empty(count, np.uint32)
-    if flat.size < count:
-        flat = np.empty(count, np.uint32)
-    return flat[:count].reshape(chunks)
+        room = np.empty(count + SPARE_PX, np.uint32)
+    if room.size < count + SPARE_PX:
+        room = np.empty(count + SPARE_PX, np.uint32)
+    return in_lines(room, count).reshape(chunks)
 
 
 def _keep(pixels: Labels) -> None:
     """Keep what `_room` gave for its next call, unless enough is kept."""
-    flat = pixels.base
-    assert isinstance(flat, np.ndarray)
-    if flat.nbytes <= LARGEST_KEPT_BYTES and len(_spare) < MOST_KEPT:
-        _spare.append(flat)
+    room = pixels.base
+    assert isinstance(room, np.ndarray)
+    if pixels.nbytes <= LARGEST_KEPT_BYTES and len(_spare) < MOST_KEPT:
+        _spare.append(room)
 
 
 def by_quarters(corner: Corner) -> tuple[int, int, int]:
