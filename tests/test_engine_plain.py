@@ -108,6 +108,32 @@ def test_sinks_far_from_their_pixels_are_counted_once(threads):
 
 
 @settings(max_examples=15, deadline=None)
+@given(seed=SEED, threads=st.integers(1, numba.config.NUMBA_NUM_THREADS), gaps=st.booleans())
+def test_crowded_seeds_win_the_same_places(seed, threads, gaps):
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 60, 2)
+    sinks = np.full((2, height, 2 * width), NO_SINK, np.int32)
+    for axis, size in enumerate((height, width)):  # few places, so that many are seeds
+        sinks[axis] = rng.integers(0, 1 + size // 3, sinks.shape[1:]) * 3 % size
+    sinks[:, rng.random(sinks.shape[1:]) < 0.2] = NO_SINK
+    sinks = sinks[:, :, ::2] if gaps else np.ascontiguousarray(sinks[:, :, :width])
+    whole = (slice(0, int(height)), slice(0, int(width)))
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        ranked = rank_seeds(count_and_find(sinks, whole, REACH_PX))
+        ours, wanted = (
+            kernels.label_owned(
+                sinks, kernels.count_sinks(sinks, whole, REACH_PX), whole, *ranked.near(whole, 0)
+            )
+            for kernels in (FAST, PLAIN)
+        )
+    finally:
+        numba.set_num_threads(before)
+    assert_same(ours, wanted)
+
+
+@settings(max_examples=15, deadline=None)
 @given(seed=SEED)
 @pytest.mark.parametrize("most", [6, 40, HEIGHT * WIDTH])  # ever fewer strips
 def test_pixels_of_each_label(most, seed):

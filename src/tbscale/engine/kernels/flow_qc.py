@@ -12,9 +12,11 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from tbscale.engine.kernels.runs import above
 from tbscale.images.compiled import compiled, compiled_with
 
 PIXELS_A_COUNT = 8  # at least, so that the counts of all strips take a byte a pixel
+_AT_ONCE_PX = 4096  # looked through at once for those with a label
 
 
 @compiled_with(parallel=True)
@@ -22,20 +24,26 @@ def _count_labels(flat, counts):  # type: ignore[no-untyped-def]
     """Count the pixels of each label in each of the strips that `counts` has rows for."""
     strips = counts.shape[0]
     for strip in prange(strips):
-        for label in flat[flat.size * strip // strips : flat.size * (strip + 1) // strips]:
-            if label:
-                counts[strip, label] += 1
+        at = np.empty(_AT_ONCE_PX, np.int64)
+        end = flat.size * (strip + 1) // strips
+        for left in range(flat.size * strip // strips, end, _AT_ONCE_PX):
+            row = flat[left : min(left + _AT_ONCE_PX, end)]
+            for k in at[: above(row, 0, row, at)]:
+                counts[strip, row[k]] += 1
 
 
 @compiled_with(parallel=True)
-def _list_pixels(flat, write, at):  # type: ignore[no-untyped-def]
+def _list_pixels(flat, write, listed):  # type: ignore[no-untyped-def]
     """List each label's pixels from where its strip may write on."""
     strips = write.shape[0]
     for strip in prange(strips):
-        for k in range(flat.size * strip // strips, flat.size * (strip + 1) // strips):
-            label = flat[k]
-            if label:
-                at[write[strip, label]] = k
+        at = np.empty(_AT_ONCE_PX, np.int64)
+        end = flat.size * (strip + 1) // strips
+        for left in range(flat.size * strip // strips, end, _AT_ONCE_PX):
+            row = flat[left : min(left + _AT_ONCE_PX, end)]
+            for k in at[: above(row, 0, row, at)]:
+                label = row[k]
+                listed[write[strip, label]] = left + k
                 write[strip, label] += 1
 
 

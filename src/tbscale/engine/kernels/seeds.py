@@ -17,6 +17,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from tbscale.engine.kernels.follow import NO_SINK
+from tbscale.engine.kernels.runs import above
 from tbscale.images.compiled import compiled, compiled_with
 
 PEAK_PX = 2  # half of the 5 x 5 window
@@ -25,7 +27,6 @@ MIN_SEED_COUNT = 10
 MIN_GROW_COUNT = 2
 RIVAL_PX = 2 * GROW_PX  # seeds that can win a place from a seed in the core
 REACH_PX = RIVAL_PX + GROW_PX  # histogram that decides about the seeds of a core
-_RUN_PX = 32  # places that are looked at together for one with enough sinks
 
 
 def window_around(core: tuple[slice, slice], margin_px: int) -> tuple[int, int, int, int]:
@@ -49,38 +50,52 @@ def count_sinks(
     -------
     counts : int32 (core height + 2 margin_px, core width + 2 margin_px)
     """
-    y0, x0, height, width = window_around(core, margin_px)
-    counts = np.zeros((height, width), np.int32)
+    box = window_around(core, margin_px)
+    counts = np.empty(box[2:], np.int32)
     strips = numba.get_num_threads()
     crosses = np.zeros(sinks.shape[1], np.bool_)
-    _count_within(sinks, y0, x0, strips, counts, crosses)
-    _count_across(sinks, y0, x0, strips, counts, crosses)
+    sinks = np.ascontiguousarray(sinks)
+    _count_within(sinks, box, strips, counts, crosses)
+    _count_across(sinks, box, strips, counts, crosses)
     return counts
 
 
+@compiled
+def _count_row(ys, xs, box, top, bottom, counts, at):  # type: ignore[no-untyped-def]
+    """Count the sinks of a row of pixels that lie in rows top to bottom of `counts`.
+
+    Returns whether the row has a sink in another strip.
+    """
+    others, (y0, x0, height, width) = False, box
+    for k in at[: above(ys, NO_SINK, xs, at)]:
+        y, x = ys[k] - y0, xs[k] - x0
+        if 0 <= x < width:
+            if top <= y < bottom:
+                counts[y, x] += 1
+            elif 0 <= y < height:
+                others = True
+    return others
+
+
 @compiled_with(parallel=True)
-def _count_within(sinks, y0, x0, strips, counts, crosses):  # type: ignore[no-untyped-def]
+def _count_within(sinks, box, strips, counts, crosses):  # type: ignore[no-untyped-def]
     """Count the sinks in the strip of `counts` that their strip of pixels has for itself.
 
     Notes in `crosses` the rows of pixels with a sink in another strip.
     """
-    rows, (height, width) = sinks.shape[1], counts.shape
+    rows, height = sinks.shape[1], box[2]
     for strip in prange(strips):
+        at = np.empty(sinks.shape[2], np.int64)
         top, bottom = height * strip // strips, height * (strip + 1) // strips
+        counts[top:bottom] = 0
         for r in range(rows * strip // strips, rows * (strip + 1) // strips):
-            for k in range(sinks.shape[2]):
-                y, x = sinks[0, r, k] - y0, sinks[1, r, k] - x0
-                if 0 <= y < height and 0 <= x < width:
-                    if top <= y < bottom:
-                        counts[y, x] += 1
-                    else:
-                        crosses[r] = True
+            crosses[r] = _count_row(sinks[0, r], sinks[1, r], box, top, bottom, counts, at)
 
 
 @compiled
-def _count_across(sinks, y0, x0, strips, counts, crosses):  # type: ignore[no-untyped-def]
+def _count_across(sinks, box, strips, counts, crosses):  # type: ignore[no-untyped-def]
     """Count the sinks that `_count_within` left out."""
-    rows, (height, width) = sinks.shape[1], counts.shape
+    rows, (y0, x0, height, width) = sinks.shape[1], box
     for strip in range(strips):
         top, bottom = height * strip // strips, height * (strip + 1) // strips
         for r in range(rows * strip // strips, rows * (strip + 1) // strips):
@@ -103,21 +118,13 @@ def _is_peak(counts, y, x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _peaks_of_row(counts, y, margin, out, at):  # type: ignore[no-untyped-def]
-    """Number of the peaks in a row; where `out` has rows, they are filled from `at` on."""
-    n = 0
-    for left in range(margin, counts.shape[1] - margin, _RUN_PX):
-        right = min(left + _RUN_PX, counts.shape[1] - margin)
-        highest = np.int32(0)
-        for here in counts[y, left:right]:
-            highest = max(highest, here)
-        if highest <= MIN_SEED_COUNT:
-            continue
-        for x in range(left, right):
-            if counts[y, x] > MIN_SEED_COUNT and _is_peak(counts, y, x):
-                if out.shape[0]:
-                    out[at + n, 0], out[at + n, 1], out[at + n, 2] = counts[y, x], y, x
-                n += 1
+def _peaks_of_row(counts, y, margin, at):  # type: ignore[no-untyped-def]
+    """Fill `at` with the columns of the peaks in a row; return how many they are."""
+    n, row = 0, counts[y, margin:-margin]
+    for k in at[: above(row, MIN_SEED_COUNT, row, at)]:
+        if _is_peak(counts, y, k + margin):
+            at[n] = k + margin
+            n += 1
     return n
 
 
@@ -128,14 +135,18 @@ def _find_peaks(counts, margin):  # type: ignore[no-untyped-def]
     Columns: count, y, x (of the window).
     """
     rows = counts.shape[0] - 2 * margin
-    start, none = np.zeros(rows + 1, np.int64), np.empty((0, 3), np.int64)
+    columns = np.empty((rows, counts.shape[1]), np.int32)  # in small pages: few are touched
+    start = np.zeros(rows + 1, np.int64)
     for r in prange(rows):
-        start[r + 1] = _peaks_of_row(counts, r + margin, margin, none, 0)
+        start[r + 1] = _peaks_of_row(counts, r + margin, margin, columns[r])
     start = np.cumsum(start)
     found = np.empty((start[rows], 3), np.int64)
     for r in prange(rows):
-        if start[r + 1] > start[r]:
-            _peaks_of_row(counts, r + margin, margin, found, start[r])
+        for k in range(start[r + 1] - start[r]):
+            x = columns[r, k]
+            found[start[r] + k, 0] = counts[r + margin, x]
+            found[start[r] + k, 1] = r + margin
+            found[start[r] + k, 2] = x
     return found
 
 
@@ -160,32 +171,45 @@ def find_seeds(
 
 
 @compiled
-def _grow(counts, places):  # type: ignore[no-untyped-def]
+def _grow_one(counts, cy, cx, winner, top, bottom, level):  # type: ignore[no-untyped-def]
+    """Grow a seed over `counts`, and put `winner` to its places in rows top to bottom.
+
+    Parameters
+    ----------
+    level : int8 (2 GROW_PX + 1,) * 2, to work in
+    """
+    level[:] = -1
+    level[GROW_PX, GROW_PX] = 0
+    for step in range(GROW_PX + 1):
+        for a in range(GROW_PX - step, GROW_PX + step + 1):
+            for b in range(GROW_PX - step, GROW_PX + step + 1):
+                if level[a, b] != step:
+                    continue
+                if top <= cy + a - GROW_PX < bottom:
+                    counts[cy + a - GROW_PX, cx + b - GROW_PX] = winner
+                if step == GROW_PX:
+                    continue
+                for u in range(a - 1, a + 2):
+                    for v in range(b - 1, b + 2):
+                        here = counts[cy + u - GROW_PX, cx + v - GROW_PX]
+                        if level[u, v] < 0 and (here < 0 or here > MIN_GROW_COUNT):
+                            level[u, v] = step + 1
+
+
+@compiled_with(parallel=True)
+def _grow(counts, places, strips):  # type: ignore[no-untyped-def]
     """Grow the seeds, in their order, over `counts`; later ones take what earlier ones had.
 
     The winner, -1 - the seed's index, takes the place of the count, so that what a seed may grow
-    over is what has a winner or a count that is large enough.
+    over is what has a winner or a count that is large enough. That holds as well where another
+    thread is at work: each grows all seeds near its strip, and writes to its strip alone.
     """
-    side = 2 * GROW_PX + 1
-    level = np.empty((side, side), np.int8)
-    for k in range(places.shape[0]):
-        cy, cx = places[k, 0], places[k, 1]
-        level[:] = -1
-        level[GROW_PX, GROW_PX] = 0
-        counts[cy, cx] = -1 - k
-        for step in range(GROW_PX):
-            for a in range(GROW_PX - step, GROW_PX + step + 1):
-                for b in range(GROW_PX - step, GROW_PX + step + 1):
-                    if level[a, b] != step:
-                        continue
-                    for da in range(-1, 2):
-                        for db in range(-1, 2):
-                            u, v = a + da, b + db
-                            y, x = cy + u - GROW_PX, cx + v - GROW_PX
-                            here = counts[y, x]
-                            if level[u, v] < 0 and (here < 0 or here > MIN_GROW_COUNT):
-                                level[u, v] = step + 1
-                                counts[y, x] = -1 - k
+    for strip in prange(strips):
+        level = np.empty((2 * GROW_PX + 1, 2 * GROW_PX + 1), np.int8)
+        top, bottom = counts.shape[0] * strip // strips, counts.shape[0] * (strip + 1) // strips
+        for k in range(places.shape[0]):
+            if top - GROW_PX <= places[k, 0] < bottom + GROW_PX:
+                _grow_one(counts, places[k, 0], places[k, 1], -1 - k, top, bottom, level)
 
 
 @compiled_with(parallel=True)
@@ -193,8 +217,11 @@ def _assign(sinks, winner, y0, x0, local_id, labels):  # type: ignore[no-untyped
     """Label each pixel with the id of the seed that has won the place of its sink."""
     height, width = winner.shape
     for r in prange(sinks.shape[1]):
-        for k in range(sinks.shape[2]):
-            y, x = sinks[0, r, k] - y0, sinks[1, r, k] - x0
+        ys, xs = sinks[0, r], sinks[1, r]
+        at = np.empty(xs.size, np.int64)
+        labels[r] = 0
+        for k in at[: above(ys, NO_SINK, xs, at)]:
+            y, x = ys[k] - y0, xs[k] - x0
             if 0 <= y < height and 0 <= x < width and winner[y, x] < 0:
                 labels[r, k] = local_id[-1 - winner[y, x]]
 
@@ -225,11 +252,11 @@ def label_owned(
     """
     y0, x0, _, _ = window_around(core, REACH_PX)
     turn = np.argsort(order, kind="stable")
-    _grow(counts, seeds[turn] - np.array([y0, x0]))
+    _grow(counts, seeds[turn] - np.array([y0, x0]), numba.get_num_threads())
     owned = in_core(seeds, core)
     local_id = np.where(owned, np.cumsum(owned), 0)[turn].astype(np.uint32)
-    labels = np.zeros(sinks.shape[1:], np.uint32)
-    _assign(sinks, counts, y0, x0, local_id, labels)
+    labels = np.empty(sinks.shape[1:], np.uint32)
+    _assign(np.ascontiguousarray(sinks), counts, y0, x0, local_id, labels)
     return labels, int(owned.sum())
 
 

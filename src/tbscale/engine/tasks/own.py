@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from tbscale.engine.blocks import Region, shape_of
@@ -16,7 +17,7 @@ from tbscale.engine.scratch import Flows, SinkStore
 from tbscale.engine.seed_order import RankedSeeds
 from tbscale.engine.tasks.place import Place
 from tbscale.engine.tasks.task import Piece
-from tbscale.images.compiled import compiled
+from tbscale.images.compiled import compiled_with
 from tbscale.steps import StepClock
 
 
@@ -147,10 +148,10 @@ def measure(
     return first, np.diff(start), box
 
 
-@compiled
+@compiled_with(parallel=True)
 def _measure(start, at, width, first, box):  # type: ignore[no-untyped-def]
     """Fill `first` (raster index in the region) and `box` (within the region) of each cell."""
-    for k in range(start.size - 1):
+    for k in prange(start.size - 1):
         if start[k] == start[k + 1]:
             continue
         first[k] = at[start[k]]
