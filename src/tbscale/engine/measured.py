@@ -35,6 +35,7 @@ from tbscale.engine.workload.image import job_region
 from tbscale.engine.workload.job import Job, Scalar
 from tbscale.errors import RunError
 from tbscale.images.cached_plane import beside_bytes, row_of_chunks_bytes
+from tbscale.images.compiled import import_for_kernels
 from tbscale.images.open import open_plane
 from tbscale.images.plane import Plane, crop_plane
 from tbscale.images.workers import worker_count
@@ -92,6 +93,8 @@ class CountedNetwork:
 def prepare(job: Job) -> Prepared:
     """Load the weights, open the planes and plan; the returned `run` segments to a folder.
 
+    What is imported late is imported here, since that of the other engines is too.
+
     Raises
     ------
     RunError : an unknown setting, or a device that is not here
@@ -110,6 +113,7 @@ def prepare(job: Job) -> Prepared:
     chosen = replace(read_settings(settings), scaling=scaling)
     plan = make_plan(settings, chosen, planes, job.device)
     folder = tempfile.TemporaryDirectory(prefix="tbscale-")
+    import_for_kernels()
 
     def run(clock: StepClock) -> Segmentation:
         # the folder goes when this function does

@@ -90,3 +90,13 @@ def compiled(function: Kernel) -> Kernel:
 def inlined(function: Kernel) -> Kernel:
     """As `compiled`, for a short kernel that is put into its callers before they are typed."""
     return compiled_with(inline="always")(function)
+
+
+@compiled
+def _nothing():  # type: ignore[no-untyped-def]
+    pass
+
+
+def import_for_kernels() -> None:
+    """Import what numba leaves until a first kernel is called: half a second, once a process."""
+    _nothing()
