@@ -75,3 +75,30 @@ def test_instructions_are_those_that_numba_compiles_for(monkeypatch: pytest.Monk
     assert lanes_of(found) == 8
     monkeypatch.setattr(config, "CPU_FEATURES", "")
     assert lanes_of(target_features()) == 4
+
+
+LATE = """
+import sys
+import numpy as np
+from tbscale.engine.kernels.flow_qc import pixels_by_label
+from tbscale.images.compiled import import_for_kernels
+
+def loaded():
+    return {name for name in sys.modules if name.startswith("numba.")}
+
+pixels_by_label(np.ones((9, 9), np.uint32), 1) if sys.argv[1] == "kernel" else None
+before = loaded()
+import_for_kernels()
+imported = loaded()
+pixels_by_label(np.ones((9, 9), np.uint32), 1)
+print(len(imported - before), len(loaded() - imported))
+"""
+
+
+def test_what_is_imported_late_is_imported_before_a_kernel_is_called() -> None:
+    late = [sys.executable, "-c", LATE]
+    subprocess.run([*late, "kernel"], capture_output=True, check=True)  # compiled by now
+    done = subprocess.run([*late, "none"], capture_output=True, text=True, check=True)
+    early, by_the_kernel = map(int, done.stdout.split())
+    assert early > 10
+    assert by_the_kernel == 0

@@ -89,20 +89,8 @@ def each(
             do(item)
         return
     pool, left = _pool(worker_count(), kind), deque(items)
-
-    def work() -> None:  # not a future an item: that takes the cores from the workers
-        while True:
-            try:
-                item = left.popleft()
-            except IndexError:
-                return
-            try:
-                do(item)
-            except BaseException:
-                left.clear()
-                raise
-
-    futures = [pool.submit(work) for _ in range(min(worker_count(), len(items)))]
+    # not a future an item: that takes the cores from the workers
+    futures = [pool.submit(_work, do, left) for _ in range(min(worker_count(), len(items)))]
     later = [pool.submit(do, item) for item in beyond]
     try:
         for future in futures:
@@ -113,6 +101,20 @@ def each(
         raise
     finally:
         _end(futures)
+
+
+def _work(do: Callable[[Item], object], left: deque[Item]) -> None:
+    """Take one item after another; where one fails, none is left for anybody."""
+    while True:
+        try:
+            item = left.popleft()
+        except IndexError:
+            return
+        try:
+            do(item)
+        except BaseException:
+            left.clear()
+            raise
 
 
 def begin(do: Callable[[], Result], kind: str = "read") -> Future[Result]:

@@ -121,7 +121,7 @@ class LabelChunks:
         for rows, columns in self.pieces(y, x):
             if self._load(self._path(self.corner_of((rows, columns))), chunk):
                 inside = self._inside(rows, columns)
-                out[within(rows, y.start), within(columns, x.start)] = chunk[inside]
+                out[span_from(rows, y.start), span_from(columns, x.start)] = chunk[inside]
         return out
 
     def read_halved(self, y: slice, x: slice) -> Labels:
@@ -181,8 +181,8 @@ class LabelChunks:
         """Where a region of the plane lies in its chunk."""
         height, width = self.chunks
         return (
-            within(rows, rows.start - rows.start % height),
-            within(columns, columns.start - columns.start % width),
+            span_from(rows, rows.start - rows.start % height),
+            span_from(columns, columns.start - columns.start % width),
         )
 
     def _load(self, path: str, out: Labels) -> bool:
@@ -216,7 +216,7 @@ def clear_beyond(chunk: Labels, inside: tuple[int, ...]) -> None:
     chunk[: inside[0], inside[1] :] = 0
 
 
-def within(span: slice, start: int) -> slice:
+def span_from(span: slice, start: int) -> slice:
     """A span of the plane, counted from `start`."""
     return slice(span.start - start, span.stop - start)
 

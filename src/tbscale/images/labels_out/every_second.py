@@ -38,7 +38,7 @@ def put_half(labels: Labels, out: Labels) -> None:
     >>> half.tolist()
     [[0, 2]]
     """
-    height, width = (0, 0) if _must_be_plain(labels, out) else _in_vectors(labels)
+    height, width = _in_vectors(labels) if _is_in_lines(labels, out) else (0, 0)
     if height and width:
         start, row_bytes = labels.ctypes.data, 2 * labels.strides[0]
         places = (start, row_bytes, out.ctypes.data, out.strides[0], height, width)
@@ -53,11 +53,11 @@ def in_lines(room: Labels, count: int) -> Labels:
     return room[start : start + count]
 
 
-def _must_be_plain(labels: Labels, out: Labels) -> bool:
-    """Whether rows do not follow each other as the kernel takes them."""
+def _is_in_lines(labels: Labels, out: Labels) -> bool:
+    """Whether rows follow each other as the kernel takes them."""
     rows = labels.strides[1] == out.strides[1] == labels.itemsize
     lines = out.ctypes.data % LINE_BYTES == 0 == out.strides[0] % LINE_BYTES
-    return not (rows and lines and labels.strides[0] > 0 and out.strides[0] > 0)
+    return rows and lines and labels.strides[0] > 0 and out.strides[0] > 0
 
 
 def _in_vectors(labels: Labels) -> tuple[int, int]:

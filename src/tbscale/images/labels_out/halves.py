@@ -20,7 +20,7 @@ from tbscale.images.labels_out.chunks import (
     clear_beyond,
     doubled,
     halved,
-    within,
+    span_from,
 )
 from tbscale.images.labels_out.codes import Labels
 from tbscale.images.labels_out.every_second import SPARE_PX, in_lines, put_half
@@ -148,7 +148,7 @@ class Halves:
             if half.missing or self._begun.get(place) is not half:
                 return
             del self._begun[place]
-        inside = within(below[0], below[0].start), within(below[1], below[1].start)
+        inside = span_from(below[0], below[0].start), span_from(below[1], below[1].start)
         self._take(*place, half.pixels[inside])
         self._complete.append((place, half.pixels))
         if len(self._complete) == 1:  # this thread stores it next
@@ -197,8 +197,8 @@ def _room(chunks: tuple[int, int]) -> Labels:
     count = chunks[0] * chunks[1]
     try:
         room = _spare.pop()
-    except IndexError:
-        room = np.empty(count + SPARE_PX, np.uint32)
+    except IndexError:  # no room is large enough
+        room = np.empty(0, np.uint32)
     if room.size < count + SPARE_PX:
         room = np.empty(count + SPARE_PX, np.uint32)
     return in_lines(room, count).reshape(chunks)

@@ -1,8 +1,8 @@
 """The store in which labels are collected: a Zarr group, hidden beside the output.
 
 It is already an OME-Zarr image in all but name, so finishing one is a rename; labels on their way
-to a TIFF are the tiles of one. Two blocks may meet
-in one chunk, which is then read, changed and written; writes of one chunk wait for each other.
+to a TIFF are the tiles of one. Two blocks may meet in one chunk, which is then read, changed and
+written; writes of one chunk wait for each other.
 """
 
 from __future__ import annotations
@@ -24,11 +24,7 @@ from tbscale.images.labels_out.chunks import Corner, LabelChunks, Region
 from tbscale.images.labels_out.codes import ZARR_CODE, ChunkCode, Labels
 from tbscale.images.labels_out.disk import LITTER, told_if_full
 from tbscale.images.labels_out.halves import Halves, Place, by_quarters
-from tbscale.images.labels_out.zarr_json import (
-    ZARR_JSON,
-    group_document,
-    write_document,
-)
+from tbscale.images.labels_out.zarr_json import ZARR_JSON, group_document, write_document
 from tbscale.images.plane import region_bounds
 from tbscale.images.workers import each
 
