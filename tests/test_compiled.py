@@ -84,7 +84,8 @@ from tbscale.engine.kernels.flow_qc import pixels_by_label
 from tbscale.images.compiled import import_for_kernels
 
 def loaded():
-    return {name for name in sys.modules if name.startswith("numba.")}
+    names = (name for name in sys.modules if name.startswith("numba."))
+    return {name for name in names if not name.endswith("pool")}  # of the threads
 
 pixels_by_label(np.ones((9, 9), np.uint32), 1) if sys.argv[1] == "kernel" else None
 before = loaded()
