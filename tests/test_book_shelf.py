@@ -46,6 +46,49 @@ def test_a_gpu_has_rows_and_pages_of_its_own() -> None:
     assert shelf.on_accelerators() == (gpu,)
 
 
+def with_labels(sha256: str, grade: str | None = None, reference: str | None = None) -> Any:
+    def change(document: Json) -> None:
+        document["engine"]["name"] = "tbscale-half"
+        document["result"]["labels_sha256"] = sha256
+        if grade:
+            document["created"] = "2026-12-01"
+            document["result"]["agreements"] = [
+                {
+                    "reference": "tbscale engine",
+                    "reference_record": reference,
+                    "grade": grade,
+                    "cells": 3,
+                    "reference_cells": 3,
+                    "differing_share": 0.0,
+                    "ap": {"0.5": 0.9, "0.75": 0.8, "0.9": 0.7},
+                }
+            ]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("grade", "sha256", "reference", "said"),
+    [
+        ("ap", "a" * 64, "b" * 64, "`ap`, 0.700 at IoU 0.9, beside `tbscale`"),
+        ("bit", "a" * 64, "b" * 64, "not compared"),  # ids may differ where partitions are equal
+        ("ap", "c" * 64, "b" * 64, "not compared"),  # of other labels
+        ("ap", "a" * 64, None, "not compared"),  # with true labels
+    ],
+)
+def test_labels_compared_once_are_compared_for_all_that_are_the_same(
+    grade: str, sha256: str, reference: str | None, said: str
+) -> None:
+    alone, compared = (
+        an_entry(with_labels("a" * 64)),
+        an_entry(with_labels(sha256, grade, reference)),
+    )
+    shelf = make_shelf([compared, alone])
+    found = next(one for one in shelf.entries if one.record.id == alone.record.id)
+    assert tables.grade_of(found) == said
+    assert tables.grade_of(alone) == "not compared"
+
+
 def test_a_newer_record_replaces_the_older_of_the_same_machine() -> None:
     older = an_entry()
     newer = an_entry(lambda document: document.update(created="2026-12-01"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tbscale.bench.reference import CPU, device_of
 from tbscale.bench.schema import Record, Repeat
 from tbscale.bench.software import commits_before
 from tbscale.bench.statistics import Summary, peak_over_plan, step_summaries, wall_summary
+from tbscale.book.same_labels import Agreements, shared_agreements
 from tbscale.errors import RecordError
 
 SHORT_ID = 12  # hex digits of a record's address; the page states all 64
@@ -32,12 +33,14 @@ def engine_on(engine: str, device: str) -> str:
 class Entry:
     """One record and where it came from; `published` is false for one measured just now.
 
-    `path` is its file; the notebook that made it lies beside it under the same name.
+    `path` is its file; the notebook that made it lies beside it under the same name. `shared` are
+    comparisons of another record with the same labels.
     """
 
     record: Record
     published: bool = True
     path: Path | None = None
+    shared: Agreements = ()
 
     @property
     def notebook(self) -> Path | None:
@@ -278,7 +281,9 @@ def make_shelf(entries: Iterable[Entry]) -> Shelf:
         raise RecordError(
             f"two records share the address {doubled[0]}; keep one of the two files in results/"
         )
-    return Shelf(ordered)
+    shared = shared_agreements([entry.record for entry in ordered])
+    pairs = zip(ordered, shared, strict=True)
+    return Shelf(tuple(replace(entry, shared=one) if one else entry for entry, one in pairs))
 
 
 def _files_of(path: Path) -> list[Path]:

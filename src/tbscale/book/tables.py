@@ -11,6 +11,7 @@ from tbscale.bench.schema import Machine, Pass, Record, ScaleneLine
 from tbscale.book import formats
 from tbscale.book.freshness import age_badge
 from tbscale.book.markdown import badge, cell, code, number, table, text
+from tbscale.book.same_labels import own_agreements
 from tbscale.book.shelf import Entry, ProfileSet, Shelf
 
 DASH = "–"
@@ -73,12 +74,12 @@ def grade_of(entry: Entry) -> str:
     """
     if is_reference(entry.record.engine.name, entry.record.parameters):
         return "reference"
-    result = entry.record.result
-    found = [one for one in result.agreements if one.reference_record] if result else []
-    if not found:
+    agreements = own_agreements(entry.record) or entry.shared
+    if not agreements:
         return "not compared"
-    grade, ap = found[0].grade, found[0].ap
-    other = found[0].reference.split()[0]
+    first = agreements[0]
+    grade, ap = first.grade, first.ap
+    other = first.reference.split()[0]
     beside = "" if other == REFERENCE_ENGINE else f", beside {code(other)}"
     if grade != "ap" or not ap:
         return code(grade) + beside
