@@ -15,9 +15,10 @@ from tbscale.book import facts, formats, tables
 from tbscale.book.bibtex import book_bibtex, record_bibtex
 from tbscale.book.context import PageContext
 from tbscale.book.figures import memory_drawing, steps_drawing
+from tbscale.book.loading import make_shelf
 from tbscale.book.pages import Binder, Tree, generated_template, new_environment
 from tbscale.book.picture import draw_picture
-from tbscale.book.shelf import Entry, Shelf, make_shelf
+from tbscale.book.shelf import Entry, Shelf
 from tbscale.errors import BookError
 from tbscale.steps import STEPS
 

@@ -13,7 +13,8 @@ from tbscale.bench import software
 from tbscale.bench.software import changed_since
 from tbscale.book import freshness
 from tbscale.book.context import PageContext
-from tbscale.book.shelf import Entry, make_shelf
+from tbscale.book.loading import make_shelf
+from tbscale.book.shelf import Entry
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,6 +13,7 @@ from made_up_experiments import (
 )
 
 from tbscale.bench.records import seal
+from tbscale.book.loading import make_shelf
 from tbscale.book.pages import Binder, Tree, is_template, new_environment
 from tbscale.book.questions import (
     bottleneck,
@@ -27,7 +28,7 @@ from tbscale.book.questions import (
 )
 from tbscale.book.questions import will_it_fit as fit
 from tbscale.book.questions.lines import Line, fit_line
-from tbscale.book.shelf import Entry, Shelf, make_shelf
+from tbscale.book.shelf import Entry, Shelf
 from tbscale.errors import RecordError
 
 PAGES = Path(__file__).resolve().parents[1] / "notebooks"

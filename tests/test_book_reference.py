@@ -10,7 +10,8 @@ from book_entry import an_entry
 from tbscale.book import formats, instruments, status, tables
 from tbscale.book.api_reference import arguments, entries, find, reference
 from tbscale.book.guidelines.registry import GUIDELINES
-from tbscale.book.shelf import Entry, make_shelf
+from tbscale.book.loading import make_shelf
+from tbscale.book.shelf import Entry
 from tbscale.cli import app
 from tbscale.cli.reference import BEGIN, END, PAGE, commands_markdown, update_page, with_commands
 from tbscale.errors import BookError

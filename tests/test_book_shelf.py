@@ -11,9 +11,10 @@ from tbscale.bench.records import save_record
 from tbscale.bench.template import MAX_BYTES
 from tbscale.book import tables
 from tbscale.book.executed import executed_page
+from tbscale.book.loading import load_shelf, make_shelf
 from tbscale.book.pages import Binder, Tree, expand_toc, generated_template, new_environment
 from tbscale.book.readme import BEGIN, END, headline_markdown, with_headline
-from tbscale.book.shelf import Entry, load_shelf, make_shelf
+from tbscale.book.shelf import Entry
 from tbscale.errors import BookError, RecordError
 
 

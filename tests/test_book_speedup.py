@@ -7,9 +7,10 @@ from made_up_experiments import experiment_record, speedup_rows
 
 from tbscale.bench.records import seal
 from tbscale.book import formats
+from tbscale.book.loading import make_shelf
 from tbscale.book.pages import Binder, Tree, new_environment
 from tbscale.book.questions import measures, speedup
-from tbscale.book.shelf import Entry, Shelf, make_shelf
+from tbscale.book.shelf import Entry, Shelf
 
 PAGE = Path(__file__).resolve().parents[1] / "notebooks/questions/q10-speedup.md"
 

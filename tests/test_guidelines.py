@@ -14,8 +14,9 @@ from tbscale.book.guidelines.model import Claim, Guideline
 from tbscale.book.guidelines.registry import GUIDELINES, guideline
 from tbscale.book.guidelines.series import Span, ratio, rounds_of, value
 from tbscale.book.guidelines.verdicts import check_evidence, evaluate, in_words
+from tbscale.book.loading import load_shelf, make_shelf
 from tbscale.book.pages import Binder, Tree, new_environment
-from tbscale.book.shelf import Entry, Shelf, load_shelf, make_shelf
+from tbscale.book.shelf import Entry, Shelf
 from tbscale.errors import BookError
 
 ROOT = Path(__file__).resolve().parents[1]

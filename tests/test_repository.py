@@ -15,8 +15,8 @@ import yaml
 from packaging.specifiers import SpecifierSet
 
 from tbscale.bench.template import MAX_BYTES
+from tbscale.book.loading import load_shelf
 from tbscale.book.readme import update_readme
-from tbscale.book.shelf import load_shelf
 
 ROOT = Path(__file__).resolve().parents[1]
 TOP = (

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tbscale.book.checks import check_site
+from tbscale.book.loading import load_shelf
 from tbscale.book.numbers import check_folder
 from tbscale.book.pages import PAGES_FOLDER, write_book_source
-from tbscale.book.shelf import load_shelf
 from tbscale.errors import BookError
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tbscale.book.loading import load_shelf
 from tbscale.book.markdown import cell, table, text
-from tbscale.book.shelf import Entry, Shelf, load_shelf
+from tbscale.book.shelf import Entry, Shelf
 from tbscale.book.tables import OUTCOME, machine_text, outcome_cells
 from tbscale.errors import BookError
 

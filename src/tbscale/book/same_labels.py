@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tbscale.bench.schema import Agreement, Record
 
@@ -21,15 +21,14 @@ def shared_agreements(records: Sequence[Record]) -> list[Agreements]:
     A checksum of labels is one of their partition, so the grade `bit`, which says that ids are
     equal too, is not shared.
     """
-    found: dict[tuple[str, str], Agreements] = {}
+    found: dict[tuple[str, str] | None, Agreements] = {}
     for record in records:
         compared = tuple(one for one in own_agreements(record) if one.grade != "bit")
-        if compared and record.result:
-            found.setdefault((record.dataset.sha256, record.result.labels_sha256), compared)
-    return [_shared(record, found) for record in records]
+        if compared:
+            found.setdefault(_partition(record), compared)
+    return [() if own_agreements(one) else found.get(_partition(one), ()) for one in records]
 
 
-def _shared(record: Record, found: Mapping[tuple[str, str], Agreements]) -> Agreements:
-    if record.result is None or own_agreements(record):
-        return ()
-    return found.get((record.dataset.sha256, record.result.labels_sha256), ())
+def _partition(record: Record) -> tuple[str, str] | None:
+    """What records of the same partition of the same pixels share; None without labels."""
+    return (record.dataset.sha256, record.result.labels_sha256) if record.result else None

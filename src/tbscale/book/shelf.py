@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tbscale.bench.command import Crop
 from tbscale.bench.machine_slug import machine_slug
-from tbscale.bench.records import load_record, record_files, to_json
+from tbscale.bench.records import to_json
 from tbscale.bench.reference import CPU, device_of
 from tbscale.bench.schema import Record, Repeat
 from tbscale.bench.software import commits_before
 from tbscale.bench.statistics import Summary, peak_over_plan, step_summaries, wall_summary
-from tbscale.book.same_labels import Agreements, shared_agreements
-from tbscale.errors import RecordError
+from tbscale.book.same_labels import Agreements
 
 SHORT_ID = 12  # hex digits of a record's address; the page states all 64
 
@@ -56,6 +54,13 @@ class Entry:
     def address(self) -> str:
         """The name of the record's permanent page: the first 12 hex digits of its id."""
         return self.record.id[:SHORT_ID]
+
+    @property
+    def age(self) -> tuple[str, bool, int, str]:
+        """Day of creation, then what was measured just now, then by newer code, then the id."""
+        record = self.record
+        made = commits_before(record.code.commit)
+        return (record.created.isoformat(), not self.published, made, record.id)
 
     @property
     def machine(self) -> str:
@@ -157,12 +162,12 @@ class ProfileSet:
     def current(self) -> tuple[Entry, ...]:
         """The newest record of each machine, model and device, newest first."""
         newest = {entry.variant: entry for entry in self.entries}
-        return tuple(sorted(newest.values(), key=_age, reverse=True))
+        return tuple(sorted(newest.values(), key=lambda one: one.age, reverse=True))
 
     @property
     def leading(self) -> Entry:
         """The record that the page shows first: published, completed, newest, in this order."""
-        return max(self.current, key=lambda one: (one.published, one.completed, _age(one)))
+        return max(self.current, key=lambda one: (one.published, one.completed, one.age))
 
     @property
     def shown(self) -> tuple[Entry, ...]:
@@ -172,7 +177,7 @@ class ProfileSet:
     def shown_on(self, machine: str | None) -> tuple[Entry, ...]:
         """The record of a machine, or the leading one; then those measured here."""
         there = [one for one in self.current if one.published and one.machine == machine]
-        first = max(there, key=lambda one: (one.completed, _age(one)), default=self.leading)
+        first = max(there, key=lambda one: (one.completed, one.age), default=self.leading)
         here = (one for one in self.current if not one.published)
         return tuple({one.record.id: one for one in (first, *here)}.values())
 
@@ -245,7 +250,7 @@ class Shelf:
         engines: dict[str, set[str]] = {}
         for entry in peers:
             engines.setdefault(entry.machine, set()).add(entry.record.engine.name)
-        best = max(peers, key=lambda one: (len(engines[one.machine]), _age(one)), default=None)
+        best = max(peers, key=lambda one: (len(engines[one.machine]), one.age), default=None)
         return None if best is None else best.machine
 
     def of_experiment(self, name: str) -> tuple[Entry, ...]:
@@ -255,47 +260,3 @@ class Shelf:
     def newest_of(self, experiment: str) -> Entry | None:
         """The newest record of one experiment; None where there is none."""
         return next(reversed(self.of_experiment(experiment)), None)
-
-
-def load_shelf(published: Path, others: Sequence[Path] = ()) -> Shelf:
-    """Load every record of `published`, and of `others` those that it does not hold.
-
-    Raises
-    ------
-    RecordError : a file is not a valid record, or two ids share an address
-    """
-    entries: dict[str, Entry] = {}
-    for folder in (published, *others):
-        for path in _files_of(folder):
-            record = load_record(path)
-            entries.setdefault(record.id, Entry(record, folder == published, path))
-    return make_shelf(entries.values())
-
-
-def make_shelf(entries: Iterable[Entry]) -> Shelf:
-    """Order records by age and refuse two that would share an address."""
-    ordered = tuple(sorted(entries, key=_age))
-    addresses = [entry.address for entry in ordered]
-    doubled = sorted({one for one in addresses if addresses.count(one) > 1})
-    if doubled:
-        raise RecordError(
-            f"two records share the address {doubled[0]}; keep one of the two files in results/"
-        )
-    shared = shared_agreements([entry.record for entry in ordered])
-    pairs = zip(ordered, shared, strict=True)
-    return Shelf(tuple(replace(entry, shared=one) if one else entry for entry, one in pairs))
-
-
-def _files_of(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise RecordError(f"no folder of records at {path}; pass the folder that holds them")
-    return record_files(path)
-
-
-def _age(entry: Entry) -> tuple[str, bool, int, str]:
-    """Day of creation, then what was measured just now, then by newer code, then the id."""
-    record = entry.record
-    made = commits_before(record.code.commit)
-    return (record.created.isoformat(), not entry.published, made, record.id)

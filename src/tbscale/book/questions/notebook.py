@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tbscale.bench.records import load_record, save_record
 from tbscale.bench.schema import Record
+from tbscale.book.loading import load_shelf, make_shelf
 from tbscale.book.notebook import show, show_table
-from tbscale.book.shelf import Entry, Shelf, load_shelf, make_shelf
+from tbscale.book.shelf import Entry, Shelf
 
 __all__ = [
     "committed",
