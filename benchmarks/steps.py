@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import psutil
 from cellpose4 import Cellpose4
-from experiment import said_in_words
+from experiment import at_least_one, said_in_words
 from measures import Measure, make_record, measure
 from numpy.typing import NDArray
 from step_engines import NITER, RULES, STEPS, Cellpose3, Engine, Tbscale
@@ -217,7 +217,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_options(parser)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=at_least_one, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cp4", type=Path, help="the interpreter of Cellpose 4's environment")
     parser.add_argument("--no-plain", action="store_true", help="leave the plain paths out")

@@ -103,6 +103,7 @@ def test_steps_leaves_a_record_with_grades_and_ratios(script, tmp_path):
     [
         ("files.py --dataset nothing", "tbscale: no dataset is called 'nothing'; choose one of"),
         ("files.py --rounds 0", "0 measures nothing; pass at least 1"),
+        ("steps.py exemplar-001 --repeats 0", "0 measures nothing; pass at least 1"),
         ("files.py --size-px x", "'x' is no whole number; pass at least 1"),
         ("network.py --rounds -2", "-2 measures nothing; pass at least 1"),
         ("growth.py --largest nan", "tbscale: crops from 0.25 to nan megapixels"),
