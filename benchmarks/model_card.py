@@ -1,22 +1,19 @@
 """Score the embedded weights on images they have not seen, and write the record of the model card.
 
-    python benchmarks/model_card.py --images DSB --tissue CODEX --training FACTS --out results
+    python benchmarks/model_card.py --images DSB --tissue CODEX --out results
 
 `--images` holds images/ and labels/; only those that the training left aside are scored.
-`--tissue` holds nucleus.tif and labels_NAME.tif of expert1, expert2 and cellpose_0.6.1. FACTS is
-the JSON that the training wrote beside the weights. The images stay where they are: the record
-holds numbers only.
+`--tissue` holds nucleus.tif and labels_NAME.tif of expert1, expert2 and cellpose_0.6.1. The images
+stay where they are: the record holds numbers only. How the weights were trained is taken from
+their last record, or, where they are new, from `--training`, the JSON written beside them.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import hashlib
-import json
 import logging
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +21,13 @@ import numpy as np
 import tifffile
 from cellpose.models import CellposeModel
 from experiment import said_in_words
+from measures import Measure, make_record, measure
+from model_card_training import read_facts, read_last_card
 from numpy.typing import NDArray
 
 from tbscale.bench.agreement import average_precision, count_overlaps
-from tbscale.bench.machine import read_load, read_machine
-from tbscale.bench.records import save_record, seal
-from tbscale.bench.redact import Privacy, redact_document
-from tbscale.bench.schema import SCHEMA_VERSION
-from tbscale.bench.software import read_code, read_software
+from tbscale.bench.machine import read_load
+from tbscale.bench.records import save_record
 from tbscale.engine.training.data import LabelledImage, draw_synthetic, read_pairs
 from tbscale.engine.training.evaluate import THRESHOLDS, Score, mean_ap, score_all, segment
 from tbscale.engine.weights import EMBEDDED, load_model, resolve_model
@@ -39,7 +35,6 @@ from tbscale.images.datasets import DATASETS
 from tbscale.images.standin.tissue import render_channel, render_labels
 
 logger = logging.getLogger("model_card")
-Measure = dict[str, Any]
 
 SEED = 2026  # neither a stand-in's nor a training image's
 WINDOW_PX = 768
@@ -47,13 +42,6 @@ WINDOWS = 4
 VARIED = 24
 VARIED_SEED = 20_000_000
 VARIED_PX = 416
-
-
-def measure(
-    name: str, subject: str, value: float, unit: str = "1", scope: str = "portable"
-) -> Measure:
-    """One number of the record."""
-    return {"name": name, "subject": subject, "value": value, "unit": unit, "scope": scope}
 
 
 def stand_in_windows(name: str) -> list[LabelledImage]:
@@ -137,23 +125,13 @@ def collection(items: list[LabelledImage]) -> dict[str, Any]:
     }
 
 
-def training_measures(facts: dict[str, Any]) -> list[Measure]:
-    """What the training took and saw."""
-    return [
-        measure("training-time", "training", facts["wall_s"], "s", "local"),
-        measure("crops", "training", facts["crops_done"]),
-        measure("crops-asked-for", "training", facts["settings"]["crops"]),
-        measure("synthetic-images", "training", facts["synthetic_images"]),
-        measure("real-images", "training", len(facts["real_training_images"])),
-    ]
-
-
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--tissue", type=Path, required=True)
-    parser.add_argument("--training", type=Path, required=True)
+    parser.add_argument("--training", type=Path, help="JSON of the training, for new weights")
+    parser.add_argument("--records", type=Path, default=Path("results"), help="of earlier cards")
     parser.add_argument("--out", type=Path, default=Path("results"))
     return parser.parse_args(arguments)
 
@@ -163,39 +141,32 @@ def main(arguments: list[str]) -> None:
     options = parse(arguments)
     before = read_load()
     weights = resolve_model(EMBEDDED)
+    if options.training:
+        training = read_facts(options.training, weights.sha256)
+    else:
+        training = read_last_card(options.records, weights.sha256)
     model = load_model(weights)
-    facts = json.loads(options.training.read_text())
     held_out = sorted(read_pairs(options.images, "test"), key=lambda item: item.name)
     groups = {"dsb2018": held_out}
     groups |= {f"stand-in-{name}": stand_in_windows(name) for name in DATASETS}
     groups["varied"] = [draw_synthetic(VARIED_SEED + k, VARIED_PX) for k in range(VARIED)]
-    measures = training_measures(facts)
+    measures = list(training.measures)
     for group, items in groups.items():
         scores = score_all(model, items)
         logger.info("%s: mean AP %s", group, mean_ap(scores))
         measures += summarise(group, scores)
     measures += score_tissue(model, options.tissue)
-    document = {
-        "schema_version": SCHEMA_VERSION,
-        "created": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "experiment": "model-card",
-        "dataset": collection(held_out),
-        "engine": {"name": "stock", "versions": {"cellpose": version("cellpose")}},
-        "parameters": {
-            "training_command": facts["command"],
-            "trained_on": facts["trained_on"],
-            **facts["settings"],
-        },
-        "weights": {"name": weights.name, "sha256": weights.sha256},
-        "machine": read_machine(Path.cwd(), before, read_load()).model_dump(mode="json"),
-        "software": read_software(),
-        "code": read_code().model_dump(mode="json"),
-        "command": "python benchmarks/model_card.py --images DSB --tissue CODEX --training FACTS",
-        "passes": [],
-        "result": None,
-        "measures": measures,
-    }
-    record = seal(redact_document(document, Privacy.of_this_machine()))
+    named = {"name": weights.name, "sha256": weights.sha256}
+    record = make_record(
+        "model-card",
+        collection(held_out),
+        named,
+        training.parameters,
+        measures,
+        None,
+        before,
+        engine="stock",
+    )
     logger.info("wrote %s", save_record(record, options.out))
 
 
