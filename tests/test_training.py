@@ -9,7 +9,14 @@ import torch
 from skimage.io import imsave
 
 from tbscale.engine.training.__main__ import command_of, load_pools, parse
-from tbscale.engine.training.augment import CROP_PX, Pool, draw_batch
+from tbscale.engine.training.augment import (
+    CROP_PX,
+    FLOW_SCALE,
+    PAD_PX,
+    Pool,
+    cut_as_stored,
+    draw_batch,
+)
 from tbscale.engine.training.batches import Batches, load_batches
 from tbscale.engine.training.data import (
     Sample,
@@ -92,6 +99,48 @@ def test_the_light_of_a_pool_is_changed_as_often_as_it_says(sample: Sample) -> N
     assert untouched.shape == (6, CROP_PX, CROP_PX)
 
 
+def slope_of(shape: tuple[int, int]) -> Sample:
+    """One cell as large as the image, whose flow is the slope of its light."""
+    y, x = np.indices(shape).astype(np.float32)
+    image = np.sin(y / 40) + np.cos(x / 25) + x * y / 9000 + 3
+    flow = np.stack(np.gradient(image)).astype(np.float32)
+    return Sample(image, np.ones(shape, np.int32), flow, 50.0)
+
+
+@pytest.mark.parametrize("shape", [(256, 300), (220, 208), (150, 400)])
+def test_a_crop_as_stored_is_a_tile_of_the_padded_image(shape: tuple[int, int]) -> None:
+    sample, rng = slope_of(shape), np.random.default_rng(2)
+    stored, turned = set(sample.image.ravel().tolist()), 0
+    for _ in range(40):
+        image, flow, cell = cut_as_stored(sample, rng)
+        assert set(image[cell].tolist()) <= stored, "no pixel is made up"
+        assert not image[~cell].any(), "outside is zero, as Cellpose pads"
+        rows, columns = np.flatnonzero(cell.any(1)), np.flatnonzero(cell.any(0))
+        inner = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        slope = np.stack(np.gradient(image[inner]))[:, 1:-1, 1:-1]
+        np.testing.assert_allclose(
+            flow[:, *inner][:, 1:-1, 1:-1], FLOW_SCALE * slope, rtol=1e-3, atol=1e-4
+        )
+        turned += bool((np.diff(image[inner], axis=0)[:, 0] < 0).all())
+    assert turned < 40
+
+
+def test_crops_as_stored_often_reach_the_edge_as_tiles_do() -> None:
+    sample, rng = slope_of((256, 256)), np.random.default_rng(1)
+    first = [cut_as_stored(sample, rng)[2].any(1).argmax() for _ in range(60)]
+    last = [CROP_PX - 1 - cut_as_stored(sample, rng)[2].any(1)[::-1].argmax() for _ in range(60)]
+    assert max(first) == PAD_PX
+    assert 10 <= sum(row == PAD_PX for row in first) <= 50
+    assert min(last) == CROP_PX - 1 - PAD_PX
+
+
+def test_a_share_of_crops_is_cut_as_stored(sample: Sample) -> None:
+    stored = set(sample.image.ravel().tolist()) | {0.0}
+    for share in (0.0, 1.0):
+        crop = Pool([sample], 1.0, 1.0, share).crop(np.random.default_rng(4))[0]
+        assert (set(crop.ravel().tolist()) <= stored) == (share == 1.0)
+
+
 def test_crops_come_from_pools_by_their_shares(sample: Sample) -> None:
     dark = Sample(0 * sample.image, sample.labels, sample.flow, sample.diameter_px)
     pools = [Pool([sample], 0.25, 0.0), Pool([dark], 0.75, 0.0)]
@@ -131,10 +180,18 @@ def test_the_command_is_that_which_was_given() -> None:
     assert command_of(parse(words)) == (
         "python -m tbscale.engine.training --images DIR --work DIR --crops 80 --batch 8 "
         "--synthetic 600 --learning-rate 0.002 --weight-decay 0.001 --average-decay 0.995 "
-        "--seed 0 --start embedded"
+        "--seed 0 --real-share 0.7 --start embedded"
     )
+    assert "--stored-share 0.5" in command_of(parse(["--work", "w", "--stored-share", "0.5"]))
     assert "--images" not in command_of(parse(["--work", "w"]))
     assert "--device cuda" in command_of(parse(["--work", "w", "--device", "cuda"]))
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "most", "nan"])
+def test_a_share_is_between_nothing_and_all(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--work", "w", f"--real-share={value}"])
+    assert f"--real-share: '{value}' is no share; pass a number" in capsys.readouterr().err
 
 
 def test_processes_that_cut_ahead_cut_the_same_crops_in_order(sample: Sample) -> None:

@@ -37,9 +37,19 @@ from tbscale.errors import RunError, TbscaleError
 
 logger = logging.getLogger("tbscale.training")
 
-REAL_SHARE = 0.7
 RELIT_SYNTHETIC, RELIT_REAL = 1.0, 0.3
 TRAIN_SEED, VALIDATION_SEED = 1_000_000, 9_000_000
+
+
+def share(text: str) -> float:
+    """Read a share of 0 to 1; ArgumentTypeError says so of anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share; pass a number from 0 to 1")
+    return value
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -61,19 +71,33 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that cut crops ahead of the network"
     )
+    parser.add_argument("--real-share", type=share, default=0.7, help="of crops, from --images")
+    parser.add_argument(
+        "--stored-share",
+        type=share,
+        default=0.0,
+        help="of real crops, cut as they are stored: no pixel interpolated, not relit; of "
+        "synthetic ones half as many",
+    )
     parser.add_argument("--start", help="weights to train on: a model's name or file")
     parser.add_argument("--threads", type=int, default=defaults.threads)
     return parser.parse_args(arguments)
 
 
 def load_pools(
-    folder: Path | None, synthetic: int, workers: int = 0
+    folder: Path | None,
+    synthetic: int,
+    workers: int = 0,
+    real_share: float = 0.7,
+    stored_share: float = 0.0,
 ) -> tuple[list[Pool], list[str]]:
     """Prepare what crops are cut from: synthetic tissue, and the real images where given.
 
     Parameters
     ----------
     workers : processes that do so; 0 for none beside this one
+    real_share : of all crops, where a folder is given
+    stored_share : of the real crops, those cut as they are stored; half of it of the others
 
     Returns
     -------
@@ -84,12 +108,12 @@ def load_pools(
     made = prepare_all(prepare_synthetic, seeds, workers)
     if folder is None:
         logger.info("no --images: training on synthetic images alone")
-        return [Pool(made, 1.0, RELIT_SYNTHETIC)], []
+        return [Pool(made, 1.0, RELIT_SYNTHETIC, stored_share / 2)], []
     real = list(read_pairs(folder, "train"))
     logger.info("preparing %d real training images of %s", len(real), folder)
     pools = [
-        Pool(made, 1 - REAL_SHARE, RELIT_SYNTHETIC),
-        Pool(prepare_all(prepare, real, workers), REAL_SHARE, RELIT_REAL),
+        Pool(made, 1 - real_share, RELIT_SYNTHETIC, stored_share / 2),
+        Pool(prepare_all(prepare, real, workers), real_share, RELIT_REAL, stored_share),
     ]
     return pools, [item.name for item in real]
 
@@ -116,6 +140,8 @@ def command_of(options: argparse.Namespace) -> str:
     words += [f"--synthetic {options.synthetic}", f"--learning-rate {options.learning_rate:g}"]
     words += [f"--weight-decay {options.weight_decay:g}"]
     words += [f"--average-decay {options.average_decay:g}", f"--seed {options.seed}"]
+    words += [f"--real-share {options.real_share:g}"] if options.images else []
+    words += [f"--stored-share {options.stored_share:g}"] if options.stored_share else []
     words += [f"--device {options.device}"] if options.device != "cpu" else []
     words += [f"--start {Path(options.start).name}"] if options.start else []
     return " ".join(words)
@@ -155,7 +181,8 @@ def facts_of(trainer: Trainer, options: argparse.Namespace, names: list[str]) ->
         "wall_s": trainer.wall_s,
         "trained_on": name_of(trainer.device),
         "synthetic_images": options.synthetic,
-        "real_share": REAL_SHARE if names else 0.0,
+        "real_share": options.real_share if names else 0.0,
+        "stored_share": options.stored_share,
         "started_from": trainer.started_from,
         "real_training_images": names,
         "real_test_images": [path.stem for path, _ in pairs if role_of(path.stem) == "test"],
@@ -182,7 +209,13 @@ def main(arguments: list[str]) -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"
     begin(trainer, checkpoint, options.start)
-    pools, names = load_pools(options.images, options.synthetic, options.workers)
+    pools, names = load_pools(
+        options.images,
+        options.synthetic,
+        options.workers,
+        options.real_share,
+        options.stored_share,
+    )
     losses = train(trainer, pools, checkpoint, options.workers)
     ap = validate(trainer, options.images, options.validate)
     logger.info("validation AP at IoU 0.5, 0.75, 0.9: %s", ap)

@@ -1,4 +1,4 @@
-"""Cut a random crop out of a sample: rotated, scaled, flipped, relit, blurred and noisy."""
+"""Cut a random crop out of a sample: as it is stored, or rotated, scaled, relit and noisy."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ DIAMETER_PX = (8.0, 44.0)
 SCALE_LIMITS = (0.3, 3.0)
 NATIVE_SHARE = 0.7
 SECOND_INPUT_SHARE = 0.12
+PAD_PX = 8  # zeros that Cellpose puts around an image before it cuts tiles
+EDGE_PX = 24  # corners of crops are drawn so far beyond the edge, and moved back to it
+
+Crop = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]
 
 
 def draw_scale(diameter_px: float, rng: Generator) -> float:
@@ -49,9 +53,38 @@ def draw_map(
     return np.column_stack([scale * turn, offset]), turn
 
 
-def cut(
-    sample: Sample, rng: Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+def draw_corner(side_px: int, rng: Generator) -> int:
+    """Draw where a crop begins on a padded side, often at either end of it; may be negative."""
+    last = side_px + 2 * PAD_PX - CROP_PX
+    if last <= 0:
+        return last // 2 - PAD_PX
+    return int(np.clip(rng.integers(-EDGE_PX, last + EDGE_PX + 1), 0, last)) - PAD_PX
+
+
+def cut_as_stored(sample: Sample, rng: Generator) -> Crop:
+    """Cut one crop as Cellpose cuts tiles: no pixel between two is made up, edges have zeros.
+
+    Half turns, quarter turns and flips alone leave noise, focus and borders as they were. The
+    returned arrays are those of `cut`.
+    """
+    corner = [draw_corner(side, rng) for side in sample.labels.shape]
+    source = tuple(slice(max(at, 0), at + CROP_PX) for at in corner)
+    parts = (sample.image, *sample.flow, sample.labels > 0)
+    found = np.stack([part[source] for part in parts])
+    top, left = (max(-at, 0) for at in corner)
+    planes = np.zeros((4, CROP_PX, CROP_PX), np.float32)
+    planes[:, top : top + found.shape[1], left : left + found.shape[2]] = found
+    if rng.random() < 0.5:
+        planes = planes.transpose(0, 2, 1)[[0, 2, 1, 3]]
+    for axis in (1, 2):  # a flip turns the flow along it
+        if rng.random() < 0.5:
+            planes = np.flip(planes, axis).copy()
+            planes[axis] *= -1
+    flow = np.ascontiguousarray(planes[1:3]) * np.float32(FLOW_SCALE)
+    return np.ascontiguousarray(planes[0]), flow, planes[3] > 0
+
+
+def cut(sample: Sample, rng: Generator) -> Crop:
     """Cut one crop.
 
     Returns
@@ -108,15 +141,25 @@ class Pool:
     relit_share : of its crops, those whose light, focus and noise are changed. Where a person has
         drawn the border of a blurred nucleus is a habit of a dataset that its pixels tell;
         changing them all the time unlearns it.
+    stored_share : of its crops, those cut without a pixel interpolated, and not relit
     """
 
     samples: list[Sample]
     share: float
     relit_share: float
+    stored_share: float = 0.0
 
     def draw(self, rng: Generator) -> Sample:
         """One sample, each as likely."""
         return self.samples[rng.integers(len(self.samples))]
+
+    def crop(self, rng: Generator) -> Crop:
+        """Cut one crop of one sample, as it is stored or changed; arrays as of `cut`."""
+        sample = self.draw(rng)
+        if self.stored_share and rng.random() < self.stored_share:
+            return cut_as_stored(sample, rng)
+        image, flow, cell = cut(sample, rng)
+        return relight(image, rng) if rng.random() < self.relit_share else image, flow, cell
 
 
 def draw_batch(
@@ -138,8 +181,7 @@ def draw_batch(
     cell = np.zeros((size, CROP_PX, CROP_PX), np.float32)
     for k in range(size):
         pool = pools[rng.choice(len(pools), p=[one.share for one in pools])]
-        crop, flow[k], cell[k] = cut(pool.draw(rng), rng)
-        image[k, 0] = relight(crop, rng) if rng.random() < pool.relit_share else crop
+        image[k, 0], flow[k], cell[k] = pool.crop(rng)
         if rng.random() < SECOND_INPUT_SHARE:
             other = cut(pool.draw(rng), rng)[0]
             image[k, 1] = cv2.GaussianBlur(relight(other, rng), (0, 0), 2.0)
