@@ -13,8 +13,7 @@ from typing import Any
 
 from measures import Measure, measure
 
-from tbscale.bench.records import load_records
-from tbscale.bench.schema import Record
+from tbscale.book.loading import load_shelf
 from tbscale.errors import RunError
 
 
@@ -73,18 +72,16 @@ def read_last_card(records: Path, sha256: str) -> Training:
     Raises
     ------
     RunError : no such record there
+    RecordError : no such folder, or a bad record in it
     """
-    cards = [one for one in load_records(records) if _is_card_of(one, sha256)]
+    shelf = load_shelf(records)
+    told = [one.record for one in shelf.of_experiment("model-card")]
+    cards = [one for one in told if one.weights and one.weights.sha256 == sha256]
     if not cards:
         raise RunError(
             f"no model card of the weights {sha256[:16]} under {records}; pass --training with "
             "the JSON that the training wrote beside them"
         )
-    newest = max(cards, key=lambda one: one.created).model_dump(mode="json")
-    told = [one for one in newest["measures"] if one["subject"] == "training"]
-    return Training(newest["parameters"], told)
-
-
-def _is_card_of(record: Record, sha256: str) -> bool:
-    weights = record.weights
-    return record.experiment == "model-card" and weights is not None and weights.sha256 == sha256
+    newest = cards[-1].model_dump(mode="json")
+    measures = [one for one in newest["measures"] if one["subject"] == "training"]
+    return Training(newest["parameters"], measures)

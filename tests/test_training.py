@@ -8,6 +8,7 @@ import pytest
 import torch
 from skimage.io import imsave
 
+import tbscale.engine.training.__main__ as command
 from tbscale.engine.training.__main__ import command_of, load_pools, parse
 from tbscale.engine.training.augment import (
     CROP_PX,
@@ -110,7 +111,7 @@ def slope_of(shape: tuple[int, int]) -> Sample:
 @pytest.mark.parametrize("shape", [(256, 300), (220, 208), (150, 400)])
 def test_a_crop_as_stored_is_a_tile_of_the_padded_image(shape: tuple[int, int]) -> None:
     sample, rng = slope_of(shape), np.random.default_rng(2)
-    stored, turned = set(sample.image.ravel().tolist()), 0
+    stored = set(sample.image.ravel().tolist())
     for _ in range(40):
         image, flow, cell = cut_as_stored(sample, rng)
         assert set(image[cell].tolist()) <= stored, "no pixel is made up"
@@ -121,8 +122,18 @@ def test_a_crop_as_stored_is_a_tile_of_the_padded_image(shape: tuple[int, int]) 
         np.testing.assert_allclose(
             flow[:, *inner][:, 1:-1, 1:-1], FLOW_SCALE * slope, rtol=1e-3, atol=1e-4
         )
-        turned += bool((np.diff(image[inner], axis=0)[:, 0] < 0).all())
-    assert turned < 40
+
+
+def test_crops_as_stored_are_turned_and_flipped_every_way() -> None:
+    side = CROP_PX - 2 * PAD_PX
+    image = np.arange(side * side, dtype=np.float32).reshape(side, side)
+    sample = Sample(image, np.ones((side, side), np.int32), np.zeros((2, side, side)), 50.0)
+    rng, found = np.random.default_rng(3), set()
+    ways = [np.rot90(part, k) for part in (image, image.T) for k in range(4)]
+    for _ in range(80):
+        inner = cut_as_stored(sample, rng)[0][PAD_PX:-PAD_PX, PAD_PX:-PAD_PX]
+        found |= {k for k, way in enumerate(ways) if np.array_equal(way, inner)}
+    assert found == set(range(8))
 
 
 def test_crops_as_stored_often_reach_the_edge_as_tiles_do() -> None:
@@ -185,6 +196,16 @@ def test_the_command_is_that_which_was_given() -> None:
     assert "--stored-share 0.5" in command_of(parse(["--work", "w", "--stored-share", "0.5"]))
     assert "--images" not in command_of(parse(["--work", "w"]))
     assert "--device cuda" in command_of(parse(["--work", "w", "--device", "cuda"]))
+
+
+def test_a_wrong_folder_is_refused_before_anything_is_drawn_or_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "prepare_all", lambda *_: pytest.fail("it began to work"))
+    words = ["--images", str(tmp_path / "none"), "--work", str(tmp_path / "work")]
+    with pytest.raises(DatasetError, match="has no images/ and labels/"):
+        command.main(words)
+    assert not (tmp_path / "work").exists()
 
 
 @pytest.mark.parametrize("value", ["1.5", "-0.1", "most", "nan"])

@@ -37,6 +37,7 @@ from tbscale.errors import RunError, TbscaleError
 
 logger = logging.getLogger("tbscale.training")
 
+REAL_SHARE = 0.7
 RELIT_SYNTHETIC, RELIT_REAL = 1.0, 0.3
 TRAIN_SEED, VALIDATION_SEED = 1_000_000, 9_000_000
 
@@ -71,7 +72,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that cut crops ahead of the network"
     )
-    parser.add_argument("--real-share", type=share, default=0.7, help="of crops, from --images")
+    parser.add_argument(
+        "--real-share", type=share, default=REAL_SHARE, help="of crops, from --images"
+    )
     parser.add_argument(
         "--stored-share",
         type=share,
@@ -88,7 +91,7 @@ def load_pools(
     folder: Path | None,
     synthetic: int,
     workers: int = 0,
-    real_share: float = 0.7,
+    real_share: float = REAL_SHARE,
     stored_share: float = 0.0,
 ) -> tuple[list[Pool], list[str]]:
     """Prepare what crops are cut from: synthetic tissue, and the real images where given.
@@ -103,13 +106,15 @@ def load_pools(
     -------
     pools, names of the real training images
     """
+    real = (
+        [] if folder is None else list(read_pairs(folder, "train"))
+    )
     logger.info("drawing %d synthetic images and their flows", synthetic)
     seeds = range(TRAIN_SEED, TRAIN_SEED + synthetic)
     made = prepare_all(prepare_synthetic, seeds, workers)
     if folder is None:
         logger.info("no --images: training on synthetic images alone")
         return [Pool(made, 1.0, RELIT_SYNTHETIC, stored_share / 2)], []
-    real = list(read_pairs(folder, "train"))
     logger.info("preparing %d real training images of %s", len(real), folder)
     pools = [
         Pool(made, 1 - real_share, RELIT_SYNTHETIC, stored_share / 2),
@@ -206,7 +211,6 @@ def main(arguments: list[str]) -> None:
         device=options.device,
     )
     trainer = Trainer(settings)
-    options.work.mkdir(parents=True, exist_ok=True)
     checkpoint = options.work / "checkpoint.pt"
     begin(trainer, checkpoint, options.start)
     pools, names = load_pools(
@@ -216,6 +220,7 @@ def main(arguments: list[str]) -> None:
         options.real_share,
         options.stored_share,
     )
+    options.work.mkdir(parents=True, exist_ok=True)
     losses = train(trainer, pools, checkpoint, options.workers)
     ap = validate(trainer, options.images, options.validate)
     logger.info("validation AP at IoU 0.5, 0.75, 0.9: %s", ap)
