@@ -106,9 +106,7 @@ def load_pools(
     -------
     pools, names of the real training images
     """
-    real = (
-        [] if folder is None else list(read_pairs(folder, "train"))
-    )
+    real = [] if folder is None else list(read_pairs(folder, "train"))
     logger.info("drawing %d synthetic images and their flows", synthetic)
     seeds = range(TRAIN_SEED, TRAIN_SEED + synthetic)
     made = prepare_all(prepare_synthetic, seeds, workers)
