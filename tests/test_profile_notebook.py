@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -38,6 +40,39 @@ def test_errors_of_a_cell_keep_their_kind() -> None:
     error = template._as_own("WeightsError", "no such weights", 3)
     assert isinstance(error, WeightsError)
     assert str(template._as_own("KeyError", "'x'", 3)).startswith("the notebook stopped in cell 3")
+
+
+WITHOUT_NETWORK = ["unshare", "--map-root-user", "--net"]  # not even loopback is up in there
+RUN = "import sys; from pathlib import Path; from tbscale.bench import template as t; "
+RUN += "t._run(Path(sys.argv[1]), Path(sys.argv[2]), {'side': 3})"
+
+
+def can_unplug() -> bool:
+    try:
+        return subprocess.run([*WITHOUT_NETWORK, "true"], check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_unplug(), reason="no namespaces to take the network away in")
+def test_a_notebook_runs_where_there_is_no_network_at_all(tmp_path: Path) -> None:
+    made = nbformat.v4.new_notebook()
+    given = nbformat.v4.new_code_cell("side = 2", metadata={"tags": ["parameters"]})
+    made.metadata["language_info"] = {"name": "python"}
+    made.cells = [given, nbformat.v4.new_code_cell("print(side**2)")]
+    nbformat.write(made, tmp_path / "template.ipynb")
+    run = [sys.executable, "-c", RUN, "template.ipynb", "executed.ipynb"]
+    subprocess.run(
+        [*WITHOUT_NETWORK, *run], cwd=tmp_path, check=True, timeout=120, capture_output=True
+    )
+    cells = nbformat.read(tmp_path / "executed.ipynb", as_version=4).cells
+    assert cells[-1].outputs[0].text == "9\n"
+
+
+def test_a_kernel_is_met_at_a_socket_whose_path_a_system_takes() -> None:
+    near = template._kernel_address(Path("/tmp/x"))["KernelManager"]
+    assert near == {"transport": "ipc", "ip": str(Path("/tmp/x/kernel"))}
+    assert template._kernel_address(Path("/tmp") / ("x" * 90)) == {}  # by TCP, then
 
 
 def test_an_executed_notebook_is_redacted_and_bounded(tmp_path: Path) -> None:

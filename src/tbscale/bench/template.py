@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import tempfile
 import threading
@@ -24,6 +25,7 @@ Json = dict[str, Any]
 
 NAME = "notebooks/profile.ipynb"
 MAX_BYTES = 1_000_000  # of an executed notebook
+MAX_SOCKET_BYTES = 90  # of a socket's path: the least limit of a system is 103, less "-" and a port
 
 
 def find_template() -> Path:
@@ -124,12 +126,26 @@ def _ended_like_by_hand() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _kernel_address(folder: Path) -> Json:
+    """Where papermill and its kernel meet: at sockets in `folder`, which no network is needed for.
+
+    On a machine without loopback, as in many containers, TCP would wait a minute and give up. TCP
+    stays where a system has no such sockets, or the path is longer than theirs may be.
+    """
+    path = folder / "kernel"
+    if os.name != "posix" or len(os.fsencode(path)) > MAX_SOCKET_BYTES:
+        return {}
+    return {"KernelManager": {"transport": "ipc", "ip": str(path)}}
+
+
 def _run(template: Path, executed: Path, parameters: Mapping[str, object]) -> None:
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     _show_progress()
-    with warnings.catch_warnings(), _ended_like_by_hand():
+    sockets = tempfile.TemporaryDirectory(prefix="tbscale-")
+    with sockets as folder, warnings.catch_warnings(), _ended_like_by_hand():
         warnings.simplefilter("ignore")
         try:
             papermill.execute_notebook(
@@ -140,6 +156,7 @@ def _run(template: Path, executed: Path, parameters: Mapping[str, object]) -> No
                 log_output=True,
                 progress_bar=True,
                 cwd=str(Path.cwd()),
+                config=Config(_kernel_address(Path(folder))),
             )
         except PapermillExecutionError as error:
             raise _as_own(error.ename, error.evalue, error.exec_count) from None
