@@ -61,12 +61,20 @@ def test_a_notebook_runs_where_there_is_no_network_at_all(tmp_path: Path) -> Non
     made.metadata["language_info"] = {"name": "python"}
     made.cells = [given, nbformat.v4.new_code_cell("print(side**2)")]
     nbformat.write(made, tmp_path / "template.ipynb")
-    run = [sys.executable, "-c", RUN, "template.ipynb", "executed.ipynb"]
-    subprocess.run(
-        [*WITHOUT_NETWORK, *run], cwd=tmp_path, check=True, timeout=120, capture_output=True
-    )
-    cells = nbformat.read(tmp_path / "executed.ipynb", as_version=4).cells
+    executed = tmp_path / "executed.ipynb"
+    run = [sys.executable, "-c", RUN, str(tmp_path / "template.ipynb"), str(executed)]
+    subprocess.run([*WITHOUT_NETWORK, *run], check=True, timeout=120, capture_output=True)
+    cells = nbformat.read(executed, as_version=4).cells
     assert cells[-1].outputs[0].text == "9\n"
+
+
+def test_records_go_to_a_folder_that_can_be_made(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    for out in (taken, taken / "below"):
+        with pytest.raises(RunError, match=r"cannot be a folder of records .*; pass another --out"):
+            template.execute(template.find_template(), {}, out)
+    assert taken.read_text() == "a file"
 
 
 def test_a_kernel_is_met_at_a_socket_whose_path_a_system_takes() -> None:

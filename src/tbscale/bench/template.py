@@ -79,10 +79,16 @@ def execute(template: Path, parameters: Mapping[str, object], out: Path) -> tupl
 
     Raises
     ------
-    RunError : unknown parameter, a notebook that stopped or is too large
+    RunError : unknown parameter, no folder can be made at `out`, a notebook that stopped or is
+        too large
     """
     check_parameters(template, parameters)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{out} cannot be a folder of records ({error.strerror}); pass another --out"
+        ) from error
     before = set(record_files(out))
     with tempfile.TemporaryDirectory(prefix="tbscale-") as scratch:
         executed = Path(scratch) / template.name
@@ -139,13 +145,13 @@ def _kernel_address(folder: Path) -> Json:
 
 
 def _run(template: Path, executed: Path, parameters: Mapping[str, object]) -> None:
+    """Execute a notebook; `executed` lies in a folder that nothing else uses, absolute."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
     _show_progress()
-    sockets = tempfile.TemporaryDirectory(prefix="tbscale-")
-    with sockets as folder, warnings.catch_warnings(), _ended_like_by_hand():
+    with warnings.catch_warnings(), _ended_like_by_hand():
         warnings.simplefilter("ignore")
         try:
             papermill.execute_notebook(
@@ -156,7 +162,7 @@ def _run(template: Path, executed: Path, parameters: Mapping[str, object]) -> No
                 log_output=True,
                 progress_bar=True,
                 cwd=str(Path.cwd()),
-                config=Config(_kernel_address(Path(folder))),
+                config=Config(_kernel_address(executed.parent)),
             )
         except PapermillExecutionError as error:
             raise _as_own(error.ename, error.evalue, error.exec_count) from None
