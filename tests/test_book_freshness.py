@@ -85,6 +85,10 @@ def test_code_that_a_profile_does_not_run_ages_no_profile(
         ("files", "src/tbscale/engine/table/measure.py", True),
         ("growth", "src/tbscale/engine/workload/file_speeds.py", False),
         ("files", "src/tbscale/engine/workload/file_speeds.py", True),
+        ("steps", "src/tbscale/engine/training/data.py", False),
+        ("model-card", "src/tbscale/engine/training/data.py", True),
+        ("model-card", "src/tbscale/engine/training/evaluate.py", True),
+        ("model-card", "src/tbscale/engine/training/loop.py", False),
     ],
 )
 def test_code_that_an_experiment_runs_ages_it(
@@ -93,7 +97,7 @@ def test_code_that_an_experiment_runs_ages_it(
     def without_passes(document):
         document["experiment"] = experiment
         document["code"].update(commit=first)
-        document["engine"].update(name="tbscale")
+        document["engine"].update(name="stock" if experiment == "model-card" else "tbscale")
         document["passes"] = []
         document["measures"] = [
             {"name": "x", "subject": "y", "value": 1.0, "unit": "1", "scope": "portable"}
@@ -131,7 +135,7 @@ def test_a_profile_runs_no_function_of_what_does_not_age_it(tmp_path: Path) -> N
     ran = json.loads(done.stdout.splitlines()[-1])
     for path in ("engine/measured.py", "engine/stock.py", "engine/segmentation.py"):
         assert any(file.endswith(f"src/tbscale/{path}") for file in ran), "it would see one"
-    for one in (*freshness.APART, *freshness.FOR_FILES):
+    for one in (*freshness.APART, *freshness.FOR_FILES, *freshness.NOT_OF_WEIGHTS):
         path = one.removeprefix(":(exclude)")
         assert (ROOT / path).exists()
         assert [file for file in ran if f"/{path}" in file] == []

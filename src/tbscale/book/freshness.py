@@ -12,7 +12,7 @@ from tbscale.book.shelf import Entry
 # what reads images, and not what writes labels
 READING = ("src/tbscale/images", ":(exclude)src/tbscale/images/labels_out")
 # of no profile's cost, because it runs none of their functions: what a request of `tbscale segment`
-# is checked and locked by, experiments on parts, whose records are their own, and training
+# is checked and locked by, and experiments on parts, whose records are their own
 APART = (
     ":(exclude)src/tbscale/images/describe.py",
     ":(exclude)src/tbscale/images/fetch.py",
@@ -22,8 +22,11 @@ APART = (
     ":(exclude)src/tbscale/engine/request.py",
     ":(exclude)src/tbscale/engine/workdir.py",
     ":(exclude)src/tbscale/engine/workload/network_candidates.py",
-    ":(exclude)src/tbscale/engine/training",
 )
+# weights are trained before anything is measured; the model card alone reads and scores as training
+OF_WEIGHTS = "model-card"
+NOT_OF_WEIGHTS = (":(exclude)src/tbscale/engine/training",)
+FOR_WEIGHTS = ("src/tbscale/engine/training/data.py", "src/tbscale/engine/training/evaluate.py")
 # one experiment alone times tables of cells and runs these codecs
 OF_FILES = "files"
 FOR_FILES = (
@@ -51,6 +54,7 @@ def age_in_words(entry: Entry) -> str:
         paths += APART
     if entry.record.experiment != OF_FILES:
         paths += FOR_FILES
+    paths += FOR_WEIGHTS if entry.record.experiment == OF_WEIGHTS else NOT_OF_WEIGHTS
     commit = entry.record.code.commit
     changed = None if commit is None else _changed(commit, paths)
     if changed is None:
